@@ -1,0 +1,63 @@
+"""The outcomes of one login. An outage is never a wrong password: a client told "wrong" throws its saved password away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from saslauthd_py.credential import UNRESTRICTED, Restrictions
+from saslauthd_py.identity import Identity
+
+
+class Reason(StrEnum):
+    """Why a login was rejected, as the log writes it. A client is told none of this (rule D6)."""
+
+    WRONG_SECRET = "wrong-secret"  # noqa: S105 - a reason, not a password
+    NO_CREDENTIAL = "no-credential"
+    LOCKED = "locked"
+    DISABLED = "disabled"
+    EXPIRED = "expired"
+    SERVICE = "service"
+    NETWORK = "network"
+    NO_ROUTE = "no-route"
+
+
+FINAL_REASONS = frozenset({Reason.LOCKED, Reason.DISABLED, Reason.EXPIRED})
+"""They end a chain of backends whatever its `next_on` says (rule B4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The secret is this account's. `identity` is the one that the backend confirmed (rule B1).
+
+    It is a proof, not yet a permission: `restrictions` are judged by whoever asked, at every cache hit again (rule C1).
+    `credential` numbers the secret inside its backend; `sole`: the account has no other; `replayable`: may be proved from cache.
+    """
+
+    identity: Identity
+    restrictions: Restrictions = UNRESTRICTED
+    credential: int = 0
+    sole: bool = True
+    replayable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """No. WRONG_SECRET alone says that a comparison was made; after any other the chain owes the same work (rule D6)."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownUser:
+    """The backend has no such account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Nobody can tell: an outage, a deadline, a broken record. `cause` is one line for the log, with nothing secret in it."""
+
+    cause: str
+
+
+Verdict = Accepted | Rejected | UnknownUser | Unavailable
