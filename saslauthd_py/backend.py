@@ -38,6 +38,10 @@ class BackendUnreadable(Exception):
     """A backend's data cannot be looked at: nothing may be answered from memory. Its text is one line for the log."""
 
 
+class BackendBusy(BackendUnreadable):
+    """Another process holds the data at this moment: a thread that waits could look, the loop cannot."""
+
+
 class Watched(Protocol):
     """A backend whose changes we see, so that what it has proved may be remembered (rule C6)."""
 
@@ -47,5 +51,5 @@ class Watched(Protocol):
         Raises BackendUnreadable when nobody can tell. The caller has read its clock before the call.
         """
 
-    def generation(self, account: str) -> int:
+    def generation(self, name: Identity) -> int:
         """A number that is another one after every change of the account that a call of `changes` has seen."""

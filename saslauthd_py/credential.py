@@ -7,6 +7,12 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 
+def service_word(name: str) -> str:
+    """A service's one spelling: lower case, and POP3 is `pop`, as libsasl's applications call it; Dovecot's call it `pop3`."""
+    word = name.lower()
+    return "pop" if word == "pop3" else word
+
+
 class Kind(StrEnum):
     """An account has one main secret at most, and any number of app secrets with a label each."""
 

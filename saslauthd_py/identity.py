@@ -6,6 +6,7 @@ cache, shared flights and guess limits count on.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 MAX_PART = 255
 """Bytes of UTF-8 in a local part or a realm (rule B5). RFC 4616 section 2 asks for at least 255 octets of authcid."""
 
+_TOKEN = re.compile(r"\{local\}|\{realm\}")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 
 
@@ -60,6 +62,19 @@ def split(name: str, realm: str = "", default_realm: str = "") -> Identity:
     if not realm and "@" in name:
         name, _, realm = name.rpartition("@")
     return Identity(name, realm or default_realm)
+
+
+def render(template: str, identity: Identity) -> Identity:
+    """A backend's `login` template filled in: `{local}` and `{realm}`; what follows its last `@` makes the realm.
+
+    A part is filled, never parsed again, so no name can move into the other part. Raises InvalidIdentity where a part gets too long.
+    """
+    local, at, realm = template.rpartition("@")
+    if not at:
+        local, realm = template, ""
+    parts = {"{local}": identity.local, "{realm}": identity.realm}
+    fill = [_TOKEN.sub(lambda token: parts[token[0]], part) for part in (local, realm)]
+    return Identity(*fill)
 
 
 def key(identity: Identity, fold_case: bool = True) -> Key:

@@ -1,0 +1,287 @@
+"""The composition root: a configuration becomes backends, an authenticator and a front, which serve until a signal ends them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from saslauthd_py import __version__, identity, listeners, passwords, privileges
+from saslauthd_py.authenticator import Authenticator, Decision, Question
+from saslauthd_py.backend import Attempt
+from saslauthd_py.backends.store import StoreBackend, StoreOptions
+from saslauthd_py.cache import Cache
+from saslauthd_py.config.settings import Listen, Settings, StoreSettings
+from saslauthd_py.credential import service_word
+from saslauthd_py.front.connections import Connections
+from saslauthd_py.front.held import Held
+from saslauthd_py.front.loop import Loop
+from saslauthd_py.front.record import Record
+from saslauthd_py.front.saslauthd import Front, PortSettings, SaslauthdPort
+from saslauthd_py.hashing import Hashing
+from saslauthd_py.listeners import ListenError
+from saslauthd_py.log.output import Handler, Output, open_output
+from saslauthd_py.metrics import Counters
+from saslauthd_py.notify import Notifier
+from saslauthd_py.privileges import PrivilegeError
+from saslauthd_py.routing import Member, Next, Route, Routes
+from saslauthd_py.store.errors import StoreError
+from saslauthd_py.store.watch import Watch
+from saslauthd_py.wire import saslauthd as wire
+
+_logger = logging.getLogger(__name__)
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread may keep the interpreter from the loop; Python's own 5 ms would be a visible part of a login."""
+
+DROP_REPORT = 10.0
+"""Seconds between two lines that say how many log lines were dropped."""
+
+
+class StartError(Exception):
+    """The daemon cannot start as configured. One line: what, where, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One listener, bound by us or inherited (then `ours` is False: it is never unlinked)."""
+
+    settings: Listen
+    listener: socket.socket
+    ours: bool
+
+
+def serve(settings: Settings) -> None:
+    """Run the daemon until SIGTERM or SIGINT. Raises StartError before READY was said; after that it returns when all is drained.
+
+    Started as root, it binds its listeners and then drops to `[server] user` for good (rule A2).
+    """
+    signal.signal(signal.SIGHUP, lambda *_: None)  # from the first line on: a reload that comes too early must not end us (rule E9)
+    os.umask(0o077)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    privileges.raise_nofile()
+    with _start_errors():
+        bound = _bind(settings)
+        _drop(settings)
+    identity.preload()
+    passwords.preload()
+    with _start_errors(), ExitStack() as stack:
+        output = open_output(settings.log.to, settings.log.level)
+        stack.callback(output.writer.close)
+        stack.enter_context(_logging_to(output))
+        watches = {name: stack.enter_context(_watch(name, backend)) for name, backend in settings.backend.items()}
+        trio.run(_Daemon(settings, bound, watches, output).run, restrict_keyboard_interrupt_to_checkpoints=True)
+
+
+def check(settings: Settings) -> None:
+    """Open what `serve` would open, apart from the listeners. Raises StartError."""
+    with _start_errors(), ExitStack() as stack:
+        for name, backend in settings.backend.items():
+            stack.enter_context(_watch(name, backend))
+
+
+def decide_directly(settings: Settings, request: wire.Request, listener: str) -> Decision:
+    """The decision that a daemon with these settings would make, in this process, without a delay. Raises StartError, InvalidIdentity."""
+
+    async def decide() -> Decision:
+        name = identity.parse(request.login, request.realm, settings.identity.default_realm)
+        attempt = Attempt(name, request.secret, service_word(request.service.decode("utf-8", "backslashreplace")))
+        async with _authenticating(settings, watches) as (authenticator, cache):
+            key = cache.state(0)
+            key.update(wire.encode(request))
+            return await authenticator.verify(Question(attempt, listener, key.digest()))
+
+    with _start_errors(), ExitStack() as stack:
+        watches = {name: stack.enter_context(_watch(name, backend)) for name, backend in settings.backend.items()}
+        return trio.run(decide)
+
+
+@asynccontextmanager
+async def _authenticating(settings: Settings, watches: dict[str, Watch]) -> AsyncIterator[tuple[Authenticator, Cache]]:
+    """Backends, routes, cache and authenticator, with the nursery that runs flights, rehashes and housekeeping."""
+    hashing = Hashing()
+    async with trio.open_nursery() as nursery:
+        members = {}
+        for name, backend in settings.backend.items():
+            options = StoreOptions(backend.login, backend.fold_case, backend.scheme, backend.rehash)
+            store = StoreBackend(backend.path, watches[name], hashing, nursery, options)
+            nursery.start_soon(store.keep_house)
+            limit = trio.CapacityLimiter(backend.parallel)
+            members[name] = Member(name, store, limit, backend.cache, frozenset(backend.services), store, store.used)
+        cache = Cache(settings.cache.max_entries, time.monotonic, ((name, member.watched) for name, member in members.items() if member.watched))
+        yield Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline), cache
+        nursery.cancel_scope.cancel()
+
+
+def _routes(settings: Settings, members: dict[str, Member]) -> Routes:
+    return Routes(
+        Route(
+            realms=frozenset(realm if realm == "*" else identity.fold_realm(realm) for realm in route.realm),
+            services=frozenset(route.service),
+            listeners=frozenset(route.listener),
+            members=tuple(members[name] for name in route.backends),
+            next_on=frozenset(Next(word) for word in route.next_on),
+        )
+        for route in settings.route
+    )
+
+
+class _Daemon:
+    """One run of the front, from READY to the last reply."""
+
+    def __init__(self, settings: Settings, bound: list[Bound], watches: dict[str, Watch], output: Output) -> None:
+        self._settings = settings
+        self._bound = bound
+        self._watches = watches
+        self._output = output
+        self._notifier = Notifier.from_environment(os.environ)
+        self._record = Record(output, Counters())
+
+    async def run(self) -> None:
+        server = self._settings.server
+        loop = Loop(Connections(server.max_connections, server.max_connections_per_peer), self._notifier.watchdog)
+        async with _authenticating(self._settings, self._watches) as (authenticator, cache), trio.open_nursery() as nursery:
+            front = Front(loop, authenticator, cache, self._record, nursery)
+            helds = [self._add(number, bound, front) for number, bound in enumerate(self._bound)]
+            nursery.start_soon(loop.serve)
+            nursery.start_soon(self._report_drops)
+            if self._notifier.watchdog_interval:
+                nursery.start_soon(_beat, loop, self._notifier.watchdog_interval)
+            await self._until_stopped()
+            self._stop_listening(loop)
+            for held in helds:
+                held.release()
+            with trio.move_on_after(server.deadline) as draining:
+                await loop.drained()
+            if draining.cancelled_caught:
+                _logger.warning("stopped with %d clients unanswered after %g s", loop.connections.whole(), server.deadline)
+            nursery.cancel_scope.cancel()
+        loop.shut()
+        _logger.info("stopped; since the start: %s", self._record.counters)
+
+    def _add(self, number: int, bound: Bound, front: Front) -> Held:
+        server, listen = self._settings.server, bound.settings
+        settings = PortSettings(
+            number=number,
+            path=listen.path,
+            deadline=server.deadline,
+            allowed=_user_ids(listen) if listen.allow_users else None,
+            trusted=listen.trusts_addresses,
+            limits=wire.COMPAT_LIMITS if server.compat_limits else wire.LIMITS,
+            default_realm=self._settings.identity.default_realm,
+        )
+        held = Held(self._settings.failure.delay, self._settings.failure.max_held_per_listener)
+        front.loop.add(bound.listener, SaslauthdPort(bound.listener, settings, front, held))
+        return held
+
+    async def _until_stopped(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            gc.collect()
+            gc.freeze()  # what lives as long as the daemon is never walked again: a full collection is a pause for every login
+            paths = ", ".join(bound.settings.path for bound in self._bound)
+            _logger.info("saslauthd-py %s serves %s", __version__, paths)
+            self._notifier.ready(f"serving {paths}")
+            async for number in signals:
+                if number != signal.SIGHUP:
+                    _logger.info("%s: draining", signal.Signals(number).name)
+                    self._notifier.stopping()
+                    return
+                _logger.warning("SIGHUP: nothing is read anew; restart the daemon to change its configuration")
+
+    def _stop_listening(self, loop: Loop) -> None:
+        loop.stop_listening()
+        for bound in self._bound:
+            if bound.ours:
+                listeners.unlink_own(bound.listener, bound.settings.path)
+            bound.listener.close()
+
+    async def _report_drops(self) -> None:
+        reported = 0
+        while True:
+            await trio.sleep(DROP_REPORT)
+            dropped = self._output.writer.dropped
+            if dropped > reported:
+                _logger.warning("%d log lines were dropped: they came faster than they could be written", dropped - reported)
+                reported = dropped
+
+
+async def _beat(loop: Loop, interval: float) -> None:
+    while True:
+        loop.beat()
+        await trio.sleep(interval / 2)
+
+
+def _bind(settings: Settings) -> list[Bound]:
+    """Inherited listeners by their path, all others bound anew; as root, with the owner that the configuration names."""
+    inherited = listeners.inherited(os.environ)
+    ids = _ids(settings)
+    bound = []
+    for listen in settings.listen:
+        if listener := inherited.pop(listen.path, None):
+            bound.append(Bound(listen, listener, ours=False))
+        else:
+            spec = listeners.resolve(listen.user, listen.group, listen.mode, listen.path, ids)
+            bound.append(Bound(listen, listeners.bind(spec), ours=True))
+    for path, listener in inherited.items():
+        listener.close()
+        print(f"saslauthd-py: inherited socket {path} is not in the configuration, and was closed", file=sys.stderr)
+    return bound
+
+
+def _ids(settings: Settings) -> privileges.Ids:
+    if os.geteuid() != 0:
+        return privileges.Ids(os.geteuid(), os.getegid(), "")
+    return privileges.account(settings.server.user, settings.server.group)
+
+
+def _drop(settings: Settings) -> None:
+    if os.geteuid() == 0:
+        privileges.drop(_ids(settings))
+    privileges.seal()
+
+
+def _user_ids(listen: Listen) -> frozenset[int]:
+    return frozenset(listeners.user_id(name) for name in listen.allow_users)
+
+
+@contextmanager
+def _watch(name: str, backend: StoreSettings) -> Iterator[Watch]:
+    try:
+        watch = Watch(backend.path)
+    except StoreError as error:
+        raise StartError(f"backend {name}: {error}") from None
+    try:
+        yield watch
+    finally:
+        watch.close()
+
+
+@contextmanager
+def _start_errors() -> Iterator[None]:
+    """What keeps a daemon from starting, as one kind of error."""
+    try:
+        yield
+    except (ListenError, PrivilegeError) as error:
+        raise StartError(str(error)) from None
+
+
+@contextmanager
+def _logging_to(output: Output) -> Iterator[None]:
+    handler = Handler(output)
+    root = logging.getLogger("saslauthd_py")
+    root.addHandler(handler)
+    root.setLevel(output.level)
+    root.propagate = False
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)

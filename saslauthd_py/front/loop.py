@@ -1,0 +1,230 @@
+"""One trio task over one selector that holds the listeners and all waiting clients (design decision 6).
+
+What is ready is served inline, in rounds until nothing is, within a budget; then the task yields. A silent client is an entry in the
+selector and in a heap of deadlines. An event counts only for the registration it was reported for: a connection leaves the selector
+before it is handed to its port or closed, and a batch of events is matched against those still registered (rule E1).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable
+
+import trio
+
+from saslauthd_py.front.connections import Connection, Connections, Port, State
+from saslauthd_py.front.sockets import OUT_OF_RESOURCES
+
+_logger = logging.getLogger(__name__)
+
+BATCH = 64
+SLICE = 0.002
+"""A turn serves at most so many requests, or so many seconds, before everything else gets its turn (rule E3)."""
+
+EXHAUSTED_PAUSE = 0.1
+"""Seconds without accepting after the process ran out of descriptors (rule E2)."""
+
+
+class Loop:
+    """Serves ports until it is cancelled. `pulse` is called by the loop itself, after a turn that a byte from `beat` began."""
+
+    def __init__(self, connections: Connections, pulse: Callable[[], None]) -> None:
+        self.connections = connections
+        self._pulse = pulse
+        self._selector = selectors.DefaultSelector()
+        self._listeners: dict[Port, socket.socket] = {}
+        self._hot: set[Port] = set()
+        self._parked: set[Connection] = set()
+        self._deadlines: list[tuple[float, int, Connection]] = []
+        self._order = itertools.count()
+        self._soonest = float("inf")
+        self._sooner = trio.Event()
+        self._left = trio.Event()
+        self._listening = False
+        self._resume_at: float | None = None
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._beat_in, self._beat_out = socket.socketpair()
+        for end in (self._beat_in, self._beat_out):
+            end.setblocking(False)
+        self._selector.register(self._beat_in, selectors.EVENT_READ)
+
+    def add(self, listener: socket.socket, port: Port) -> None:
+        """Serve this listener too, from the next turn on."""
+        self._listeners[port] = listener
+        self._selector.register(listener, selectors.EVENT_READ, port)
+        self._listening = True
+
+    async def serve(self) -> None:
+        """Until cancelled. What a port raises for one client closes that client; anything else ends the daemon."""
+        descriptor = self._selector.fileno()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_deadlines)
+            while True:
+                await trio.lowlevel.wait_readable(descriptor)
+                while self._turn():
+                    await trio.lowlevel.checkpoint()
+
+    def beat(self) -> None:
+        """Ask the loop for a pulse: it comes only while the loop turns (rule E9)."""
+        try:
+            self._beat_out.send(b"\0")
+        except BlockingIOError:
+            return
+
+    def park(self, connection: Connection, until: float) -> None:
+        """Wait for the connection's next bytes, until trio's clock says `until`; then its port is told to expire it."""
+        connection.until = until
+        self._parked.add(connection)
+        self._selector.register(connection.client, selectors.EVENT_READ, connection)
+        heapq.heappush(self._deadlines, (until, next(self._order), connection))
+        if until < self._soonest:
+            self._sooner.set()
+
+    def unpark(self, connection: Connection) -> None:
+        """Take it out of the selector, before it is closed or handed over."""
+        connection.until = None
+        if connection in self._parked:
+            self._parked.remove(connection)
+            self._selector.unregister(connection.client)
+
+    def close(self, connection: Connection) -> None:
+        """End a connection, in whatever state it is."""
+        if connection.state is not State.CLOSED:
+            self.unpark(connection)
+            connection.state = State.CLOSED
+            connection.client.close()
+            self.connections.leave(connection)
+            self._left.set()
+
+    def make_room(self, uid: int) -> bool:
+        """Room for one more connection of `uid`, by closing the oldest without a whole request where there is none. False: no room."""
+        if victim := self.connections.victim(uid):
+            self.close(victim)
+        return not self.connections.full(uid)
+
+    def exhausted(self, port: Port, error: OSError) -> None:
+        """accept(2) failed for want of descriptors or memory: one client is told by closing, then nobody is accepted for a while."""
+        if error.errno not in OUT_OF_RESOURCES:
+            return
+        if self._spare >= 0:
+            os.close(self._spare)
+        try:
+            self._listeners[port].accept()[0].close()
+        except OSError:
+            _logger.debug("nobody to turn away on %s", port.path)
+        try:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._spare = -1
+        _logger.error("cannot accept on %s: %s; trying again in %g s. Raise LimitNOFILE", port.path, error.strerror, EXHAUSTED_PAUSE)
+        self._pause()
+
+    def stop_listening(self) -> tuple[socket.socket, ...]:
+        """Serve what waits in the backlogs once more, then accept nobody. Returns the listeners, for whoever closes them."""
+        for port in self._listeners:
+            port.round()
+            port.settle()
+        self._pause()
+        self._resume_at = None
+        listeners = tuple(self._listeners.values())
+        self._listeners.clear()
+        return listeners
+
+    async def drained(self) -> None:
+        """Return when no client is left that has a whole request or has not read its reply. Cancellation changes nothing."""
+        while self.connections.whole():
+            self._left = trio.Event()
+            await self._left.wait()
+
+    def shut(self) -> None:
+        """Close everything that is the loop's. Nothing is served after this."""
+        for connection in self.connections.all():
+            self.close(connection)
+        self._selector.close()
+        self._beat_in.close()
+        self._beat_out.close()
+        if self._spare >= 0:
+            os.close(self._spare)
+
+    def _turn(self) -> bool:
+        """Serve what is ready. True: the budget is spent and there may be more."""
+        until, served = time.monotonic() + SLICE, self._gather()
+        hot = self._hot
+        while hot:
+            for port in tuple(hot):
+                if read := port.round():
+                    served += read
+                else:
+                    hot.discard(port)
+            if served >= BATCH or time.monotonic() >= until:
+                return True
+        for port in self._listeners:
+            port.settle()
+        return served >= BATCH
+
+    def _gather(self) -> int:
+        served = 0
+        for key, _ in self._selector.select(0):
+            whose = key.data
+            if whose is None:
+                self._beat_in.recv(4096)
+                self._pulse()
+            elif not isinstance(whose, Connection):
+                self._hot.add(whose)
+            elif whose in self._parked:  # else an earlier event of this very batch has closed it
+                self.unpark(whose)
+                served += self._guarded(whose.port.resume, whose)
+        return served
+
+    def _guarded(self, call: Callable[[Connection], int | None], connection: Connection) -> int:
+        try:
+            return call(connection) or 0
+        except Exception:
+            _logger.exception("bug while a client was served; its connection is closed")
+            self.close(connection)
+            return 1
+
+    def _pause(self) -> None:
+        if self._listening:
+            self._listening = False
+            self._hot.clear()
+            for listener in self._listeners.values():
+                self._selector.unregister(listener)
+            self._resume_at = trio.current_time() + EXHAUSTED_PAUSE
+            self._sooner.set()
+
+    def _listen_again(self) -> None:
+        self._listening = True
+        self._resume_at = None
+        for port, listener in self._listeners.items():
+            self._selector.register(listener, selectors.EVENT_READ, port)
+
+    async def _watch_deadlines(self) -> None:
+        while True:
+            now = trio.current_time()
+            if self._resume_at is not None and self._resume_at <= now:
+                self._listen_again()
+            self._soonest = min(self._expire(now), self._resume_at or float("inf"))
+            self._sooner = trio.Event()
+            with trio.move_on_at(self._soonest):
+                await self._sooner.wait()
+
+    def _expire(self, now: float) -> float:
+        """End what is due; returns when the next is."""
+        heap = self._deadlines
+        while heap:
+            until, _, connection = heap[0]
+            waits = connection.until == until
+            if waits and until > now:
+                return until
+            heapq.heappop(heap)
+            if waits:
+                self.unpark(connection)
+                self._guarded(connection.port.expire, connection)
+        return float("inf")

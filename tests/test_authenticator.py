@@ -1,0 +1,305 @@
+"""Deciding: routes, chains, shared flights, and what is remembered (rules B1 to B4, C1 to C8, D6, D9)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from saslauthd_py import identity
+from saslauthd_py.authenticator import Authenticator, Decision, Question
+from saslauthd_py.backend import Attempt
+from saslauthd_py.cache import Cache
+from saslauthd_py.credential import Restrictions
+from saslauthd_py.identity import Identity
+from saslauthd_py.routing import Member, Next, Route, Routes
+from saslauthd_py.secret import Secret
+from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
+from tests.front.fronts import ScriptedBackend
+
+EVERYTHING = frozenset({"*"})
+WRONG = Rejected(Reason.WRONG_SECRET)
+
+
+@dataclass
+class Desk:
+    """An authenticator over scripted backends, asked by name and secret."""
+
+    backends: dict[str, ScriptedBackend]
+    cache: Cache
+    authenticator: Authenticator
+
+    async def ask(self, name: str = "alice@example.test", secret: bytes = b"pw1", service: str = "smtp", listener: int = 0) -> Decision:
+        who = identity.split(name)
+        state = self.cache.state(listener)
+        state.update(
+            b"".join(len(one).to_bytes(2, "big") + one for one in (who.local.encode(), secret, service.encode(), who.realm.encode()))
+        )
+        return await self.authenticator.verify(Question(Attempt(who, Secret(secret), service), f"/run/{listener}", state.digest()))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One route over all backends, unless `routes` names others."""
+
+    next_on: frozenset[Next] = frozenset({Next.UNKNOWN})
+    realms: frozenset[str] = EVERYTHING
+    ttl: dict[str, float] = field(default_factory=dict)
+    services: dict[str, frozenset[str]] = field(default_factory=dict)
+    deadline: float = 8.0
+
+
+@asynccontextmanager
+async def desk(plan: Plan | None = None, **backends: ScriptedBackend) -> AsyncIterator[Desk]:
+    plan = plan or Plan()
+    cache = Cache(1000, trio.current_time, tuple(backends.items()))
+    members = tuple(
+        Member(name, backend, trio.CapacityLimiter(64), plan.ttl.get(name, 60.0), plan.services.get(name, frozenset()), backend)
+        for name, backend in backends.items()
+    )
+    async with trio.open_nursery() as nursery:
+        routes = Routes([Route(plan.realms, EVERYTHING, EVERYTHING, members, plan.next_on)])
+        yield Desk(backends, cache, Authenticator(routes, cache, nursery, plan.deadline))
+        nursery.cancel_scope.cancel()
+
+
+def says(*verdicts: Verdict | Exception) -> ScriptedBackend:
+    return ScriptedBackend(verdicts=list(verdicts))
+
+
+async def test_b3_name_without_a_route_is_refused_before_any_backend_is_asked(autojump_clock: MockClock) -> None:
+    async with desk(Plan(realms=frozenset({"example.test"})), users=ScriptedBackend()) as it:
+        for name in ("alice@other.test", "alice", "alice@bü cher.test"):
+            assert (await it.ask(name)).verdict == Rejected(Reason.NO_ROUTE)
+        assert it.backends["users"].asked == []
+        assert isinstance((await it.ask("alice@EXAMPLE.test")).verdict, UnknownUser)
+
+
+async def test_b1_decision_names_the_identity_that_the_backend_confirmed(autojump_clock: MockClock) -> None:
+    confirmed = Accepted(Identity("Alice", "example.test"))
+    async with desk(users=says(confirmed)) as it:
+        assert (await it.ask("ALICE@EXAMPLE.TEST")).user == "Alice@example.test"
+        again = await it.ask("ALICE@EXAMPLE.TEST")
+        assert again.cached
+        assert again.user == "Alice@example.test"
+
+
+@pytest.mark.parametrize(
+    ("next_on", "first", "second", "expected"),
+    [
+        ({Next.UNKNOWN}, UnknownUser(), Accepted(Identity("alice")), Accepted(Identity("alice"))),
+        ({Next.UNKNOWN}, WRONG, Accepted(Identity("alice")), WRONG),
+        ({Next.UNKNOWN, Next.REJECTED}, WRONG, Accepted(Identity("alice")), Accepted(Identity("alice"))),
+        ({Next.UNKNOWN, Next.REJECTED}, WRONG, UnknownUser(), WRONG),
+        ({Next.UNKNOWN}, UnknownUser(), UnknownUser(), UnknownUser()),
+        ({Next.UNKNOWN}, Unavailable("down"), Accepted(Identity("alice")), Unavailable("down")),
+        ({Next.UNAVAILABLE}, Unavailable("down"), Accepted(Identity("alice")), Accepted(Identity("alice"))),
+        ({Next.UNAVAILABLE}, Unavailable("down"), UnknownUser(), Unavailable("down")),
+        ({Next.UNAVAILABLE}, Unavailable("down"), WRONG, Unavailable("down")),
+        ({Next.UNKNOWN, Next.REJECTED}, Rejected(Reason.LOCKED), Accepted(Identity("alice")), Rejected(Reason.LOCKED)),
+        ({Next.UNKNOWN, Next.REJECTED}, Rejected(Reason.DISABLED), Accepted(Identity("alice")), Rejected(Reason.DISABLED)),
+    ],
+)
+async def test_b4_chain(next_on: set[Next], first: Verdict, second: Verdict, expected: Verdict, autojump_clock: MockClock) -> None:
+    async with desk(Plan(frozenset(next_on)), one=says(first), two=says(second)) as it:
+        assert (await it.ask("alice")).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "pretended"),
+    [
+        ((UnknownUser(), UnknownUser()), 1),
+        ((UnknownUser(), WRONG), 0),
+        ((UnknownUser(), Rejected(Reason.NO_CREDENTIAL)), 1),
+        ((Rejected(Reason.LOCKED), WRONG), 1),
+        ((Unavailable("down"), UnknownUser()), 0),
+    ],
+)
+async def test_d6_work_of_a_comparison_is_done_once_at_the_end_of_the_chain(
+    verdicts: tuple[Verdict, ...], pretended: int, autojump_clock: MockClock
+) -> None:
+    one, two = (says(verdict) for verdict in verdicts)
+    async with desk(one=one, two=two) as it:
+        await it.ask()
+        assert one.pretended + two.pretended == pretended
+
+
+async def test_d9_backend_is_not_asked_for_a_service_it_does_not_serve(autojump_clock: MockClock) -> None:
+    async with desk(Plan(services={"users": frozenset({"imap"})}), users=ScriptedBackend()) as it:
+        assert (await it.ask(service="smtp")).verdict == Rejected(Reason.SERVICE)
+        assert it.backends["users"].asked == []
+        assert it.backends["users"].pretended == 1
+        assert isinstance((await it.ask(service="imap")).verdict, Accepted)
+
+
+async def test_c8_same_request_in_flight_is_verified_once_and_survives_one_client(autojump_clock: MockClock) -> None:
+    gate = trio.Event()
+    backend = ScriptedBackend(gate=gate)
+    async with desk(users=backend) as it, trio.open_nursery() as nursery:
+        decisions: list[Decision] = []
+
+        async def ask() -> None:
+            decisions.append(await it.ask())
+
+        first = trio.CancelScope()
+
+        async def impatient() -> None:
+            with first:
+                await it.ask()
+
+        nursery.start_soon(impatient)
+        await wait_all_tasks_blocked()
+        for _ in range(5):
+            nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        first.cancel()
+        await wait_all_tasks_blocked()
+        gate.set()
+        await wait_all_tasks_blocked()
+        assert len(backend.asked) == 1
+        assert [type(one.verdict) for one in decisions] == [Accepted] * 5
+
+
+async def test_c8_another_secret_service_or_listener_is_another_flight(autojump_clock: MockClock) -> None:
+    gate = trio.Event()
+    backend = ScriptedBackend(gate=gate)
+    async with desk(users=backend) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(it.ask)
+        nursery.start_soon(it.ask, "alice@example.test", b"other")
+        nursery.start_soon(it.ask, "alice@example.test", b"pw1", "imap")
+        nursery.start_soon(it.ask, "alice@example.test", b"pw1", "smtp", 1)
+        nursery.start_soon(it.ask, "bob@example.test")
+        await wait_all_tasks_blocked()
+        assert len(backend.asked) == 5
+        gate.set()
+
+
+async def test_c8_request_after_a_change_does_not_join_a_flight_from_before_it(autojump_clock: MockClock) -> None:
+    gate = trio.Event()
+    backend = ScriptedBackend(gate=gate)
+    async with desk(users=backend) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(it.ask)
+        await wait_all_tasks_blocked()
+        backend.version += 1
+        nursery.start_soon(it.ask)
+        await wait_all_tasks_blocked()
+        assert len(backend.asked) == 2
+        gate.set()
+
+
+async def test_c8_what_was_proved_before_a_change_does_not_count(autojump_clock: MockClock) -> None:
+    gate = trio.Event()
+    backend = ScriptedBackend(gate=gate)
+    async with desk(users=backend) as it, trio.open_nursery() as nursery:
+        decisions: list[Decision] = []
+
+        async def ask() -> None:
+            decisions.append(await it.ask())
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        backend.verdicts = [Accepted(Identity("alice", "example.test"))]  # read before the change, told after it
+        backend.accounts = {"alice@example.test": b"new"}
+        backend.version += 1
+        gate.set()
+        await wait_all_tasks_blocked()
+        assert [one.verdict for one in decisions] == [WRONG]
+        assert it.cache.proofs == {}
+
+
+async def test_c8_account_that_never_stands_still_is_an_outage(autojump_clock: MockClock) -> None:
+    class Restless(ScriptedBackend):
+        async def verify_password(self, attempt: Attempt) -> Verdict:
+            self.version += 1
+            return await super().verify_password(attempt)
+
+    async with desk(users=Restless()) as it:
+        assert isinstance((await it.ask()).verdict, Unavailable)
+        assert it.cache.proofs == {}
+
+
+async def test_c4_verdict_that_is_not_replayable_is_not_remembered(autojump_clock: MockClock) -> None:
+    once = Accepted(Identity("alice", "example.test"), replayable=False)
+    async with desk(users=says(once, once)) as it:
+        assert not (await it.ask()).cached
+        assert not (await it.ask()).cached
+        assert it.cache.proofs == {}
+
+
+async def test_c5_guessing_never_empties_the_cache_and_a_refused_secret_is_forgotten(autojump_clock: MockClock) -> None:
+    async with desk(users=ScriptedBackend()) as it:
+        await it.ask()
+        for guess in range(20):
+            assert (await it.ask(secret=b"%d" % guess)).verdict == WRONG
+        assert (await it.ask()).cached
+
+
+async def test_c5_secret_that_a_backend_refuses_after_its_time_leaves_the_cache(autojump_clock: MockClock) -> None:
+    backend = ScriptedBackend()
+    async with desk(users=backend) as it:
+        await it.ask()
+        (key,) = it.cache.proofs
+        await trio.sleep(61)
+        backend.accounts = {"alice@example.test": b"new"}
+        assert (await it.ask()).verdict == WRONG
+        assert key not in it.cache.proofs
+
+
+async def test_c7_chain_is_remembered_only_when_every_backend_asked_may_be(autojump_clock: MockClock) -> None:
+    right = Accepted(Identity("alice", "example.test"))
+    async with desk(Plan(ttl={"one": 0.0}), one=says(UnknownUser(), UnknownUser()), two=says(right, right)) as it:
+        await it.ask()
+        assert not (await it.ask()).cached
+    async with desk(Plan(ttl={"one": 5.0}), one=says(UnknownUser()), two=says(right)) as it:
+        await it.ask()
+        assert (await it.ask()).cached
+        await trio.sleep(5)
+        assert it.cache.find(next(iter(it.cache.proofs)), trio.current_time()) is None
+
+
+async def test_c7_change_in_a_backend_asked_before_forgets_the_proof(autojump_clock: MockClock) -> None:
+    right = Accepted(Identity("alice", "example.test"))
+    one = says(UnknownUser(), Rejected(Reason.LOCKED))
+    async with desk(one=one, two=says(right)) as it:
+        await it.ask()
+        one.changed = [["alice@example.test"]]
+        it.cache.looked_until = 0
+        assert (await it.ask()).verdict == Rejected(Reason.LOCKED)
+
+
+async def test_c3_proof_ends_with_its_credential(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1000.0 + trio.current_time())
+    began = trio.current_time()
+    dies = Accepted(Identity("alice", "example.test"), Restrictions(expires=1000.0 + began + 10))
+    async with desk(users=says(dies, WRONG)) as it:
+        assert isinstance((await it.ask()).verdict, Accepted)
+        await trio.sleep(9)
+        assert (await it.ask()).cached
+        await trio.sleep(1)
+        assert (await it.ask()).verdict == WRONG
+
+
+async def test_right_secret_that_may_not_be_used_here_is_rejected_for_its_reason(autojump_clock: MockClock) -> None:
+    only_imap = Accepted(Identity("alice", "example.test"), Restrictions(services=("imap",)))
+    async with desk(users=says(only_imap)) as it:
+        assert (await it.ask()).verdict == Rejected(Reason.SERVICE)
+
+
+async def test_flight_that_takes_longer_than_the_deadline_is_an_outage(autojump_clock: MockClock) -> None:
+    async with desk(users=ScriptedBackend(gate=trio.Event())) as it:
+        began = trio.current_time()
+        assert isinstance((await it.ask()).verdict, Unavailable)
+        assert trio.current_time() - began == pytest.approx(8.0)
+
+
+async def test_bug_in_a_backend_is_an_outage_with_a_traceback_in_the_log(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk(users=says(RuntimeError("a bug"))) as it:
+        assert isinstance((await it.ask()).verdict, Unavailable)
+    assert "Traceback" in caplog.text
+    assert "pw1" not in caplog.text
