@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import pwd
 import signal
 import socket
 import sys
@@ -28,7 +29,7 @@ from saslauthd_py.front.loop import Loop
 from saslauthd_py.front.record import Record
 from saslauthd_py.front.saslauthd import Front, PortSettings, SaslauthdPort
 from saslauthd_py.hashing import Hashing
-from saslauthd_py.listeners import ListenError
+from saslauthd_py.listeners import Listener, ListenError
 from saslauthd_py.log.output import Handler, Output, open_output
 from saslauthd_py.metrics import Counters
 from saslauthd_py.notify import Notifier
@@ -53,11 +54,11 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One listener, bound by us or inherited (then `ours` is False: it is never unlinked)."""
+    """One listener: `ours` where we bound it, None where it was inherited, and is never unlinked (rule H2)."""
 
     settings: Listen
-    listener: socket.socket
-    ours: bool
+    socket: socket.socket
+    ours: Listener | None = None
 
 
 def serve(settings: Settings) -> None:
@@ -75,7 +76,7 @@ def serve(settings: Settings) -> None:
     identity.preload()
     passwords.preload()
     with _start_errors(), ExitStack() as stack:
-        output = open_output(settings.log.to, settings.log.level)
+        output = _output(settings)
         stack.callback(output.writer.close)
         stack.enter_context(_logging_to(output))
         watches = {name: stack.enter_context(_watch(name, backend)) for name, backend in settings.backend.items()}
@@ -117,7 +118,8 @@ async def _authenticating(settings: Settings, watches: dict[str, Watch]) -> Asyn
             nursery.start_soon(store.keep_house)
             limit = trio.CapacityLimiter(backend.parallel)
             members[name] = Member(name, store, limit, backend.cache, frozenset(backend.services), store, store.used)
-        cache = Cache(settings.cache.max_entries, time.monotonic, ((name, member.watched) for name, member in members.items() if member.watched))
+        watched = [(member.name, member.watched) for member in members.values() if member.watched is not None]
+        cache = Cache(settings.cache.max_entries, time.monotonic, watched)
         yield Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline), cache
         nursery.cancel_scope.cancel()
 
@@ -148,7 +150,7 @@ class _Daemon:
 
     async def run(self) -> None:
         server = self._settings.server
-        loop = Loop(Connections(server.max_connections, server.max_connections_per_peer), self._notifier.watchdog)
+        loop = Loop(Connections(server.max_connections, server.max_connections_per_peer), self._pulse)
         async with _authenticating(self._settings, self._watches) as (authenticator, cache), trio.open_nursery() as nursery:
             front = Front(loop, authenticator, cache, self._record, nursery)
             helds = [self._add(number, bound, front) for number, bound in enumerate(self._bound)]
@@ -180,7 +182,7 @@ class _Daemon:
             default_realm=self._settings.identity.default_realm,
         )
         held = Held(self._settings.failure.delay, self._settings.failure.max_held_per_listener)
-        front.loop.add(bound.listener, SaslauthdPort(bound.listener, settings, front, held))
+        front.loop.add(bound.socket, SaslauthdPort(bound.socket, settings, front, held))
         return held
 
     async def _until_stopped(self) -> None:
@@ -200,9 +202,12 @@ class _Daemon:
     def _stop_listening(self, loop: Loop) -> None:
         loop.stop_listening()
         for bound in self._bound:
-            if bound.ours:
-                listeners.unlink_own(bound.listener, bound.settings.path)
-            bound.listener.close()
+            if bound.ours is not None:
+                listeners.unlink_own(bound.ours)
+            bound.socket.close()
+
+    def _pulse(self) -> None:
+        self._notifier.watchdog()
 
     async def _report_drops(self) -> None:
         reported = 0
@@ -226,14 +231,14 @@ def _bind(settings: Settings) -> list[Bound]:
     ids = _ids(settings)
     bound = []
     for listen in settings.listen:
-        if listener := inherited.pop(listen.path, None):
-            bound.append(Bound(listen, listener, ours=False))
+        if given := listeners.choose(inherited, listen.path):
+            bound.append(Bound(listen, given))
         else:
-            spec = listeners.resolve(listen.user, listen.group, listen.mode, listen.path, ids)
-            bound.append(Bound(listen, listeners.bind(spec), ours=True))
-    for path, listener in inherited.items():
-        listener.close()
-        print(f"saslauthd-py: inherited socket {path} is not in the configuration, and was closed", file=sys.stderr)
+            ours = listeners.bind(listeners.resolve(listen.user, listen.group, listen.mode, listen.path, ids))
+            bound.append(Bound(listen, ours.socket, ours))
+    taken = {one.socket for one in bound}
+    if spare := [name for name, one in inherited.items() if one not in taken]:
+        raise StartError(f"inherited socket {', '.join(spare)}: no [[listen]] has this path or name; add one, or change the socket unit")
     return bound
 
 
@@ -249,8 +254,19 @@ def _drop(settings: Settings) -> None:
     privileges.seal()
 
 
+def _output(settings: Settings) -> Output:
+    try:
+        return open_output(settings.log.to, settings.log.level)
+    except OSError as error:
+        raise StartError(f"[log] to = {settings.log.to!r}: {error.strerror}; the daemon's user must be able to write it") from None
+
+
 def _user_ids(listen: Listen) -> frozenset[int]:
-    return frozenset(listeners.user_id(name) for name in listen.allow_users)
+    """Raises StartError: an unknown name must not silently shut its owner out."""
+    try:
+        return frozenset(pwd.getpwnam(name).pw_uid for name in listen.allow_users)
+    except KeyError as error:
+        raise StartError(f"{listen.path}: allow_users: {error.args[0]}") from None
 
 
 @contextmanager

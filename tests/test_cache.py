@@ -23,7 +23,7 @@ class Clock:
 
 @dataclass
 class Watched:
-    answers: list[Iterable[str] | None | BackendUnreadable] = field(default_factory=list)
+    answers: list[Iterable[str] | BackendUnreadable | None] = field(default_factory=list)
     looks: int = 0
 
     def changes(self) -> Iterable[str] | None:

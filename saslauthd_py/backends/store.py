@@ -17,7 +17,7 @@ from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity, InvalidIdentity, Key
 from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.secret import Secret
-from saslauthd_py.store import reader, rehash, usage
+from saslauthd_py.store import connection, reader, rehash, usage
 from saslauthd_py.store.errors import StoreError
 from saslauthd_py.store.model import Account
 from saslauthd_py.store.watch import Watch
@@ -81,8 +81,10 @@ class StoreBackend:
             return UnknownUser()
         except (BackendUnreadable, StoreError) as error:
             return Unavailable(str(error))
+        except BrokenRecord as error:
+            return Unavailable(f"{self._path}: {error}")
         except sqlite3.Error as error:
-            return Unavailable(f"{self._path}: {error}; see `saslauthd-py restore`")
+            return Unavailable(str(connection.store_error(self._path, error)))
         if account is None:
             return UnknownUser()
         if account.locked is not None:
@@ -139,8 +141,8 @@ class StoreBackend:
         return account
 
     def _find_waiting(self, key: Key) -> Account | None:
-        with closing(reader.connect(self._path, timeout=MOST_BUSY_WAIT)) as connection:
-            return reader.find(connection, key)
+        with connection.translated(self._path), closing(connection.reader(self._path, MOST_BUSY_WAIT)) as opened:
+            return reader.find(opened, key)
 
     async def _compare(self, account: Account, credentials: list[Credential], secret: Secret) -> Verdict:
         """A secret that matches one record is right, whatever another record is like; one broken record alone is an outage (rule D8)."""
@@ -200,9 +202,9 @@ class StoreBackend:
             self._stale_profile = True
 
     def _common_profile(self) -> str | None:
-        with closing(reader.connect(self._path, timeout=MOST_BUSY_WAIT)) as connection:
-            return reader.common_profile(connection)
+        with connection.translated(self._path), closing(connection.reader(self._path, MOST_BUSY_WAIT)) as opened:
+            return reader.common_profile(opened)
 
 
 def _decoy(profile: str | None, scheme: str) -> Encoding:
-    return passwords.decoy(profile or passwords.default_profile(scheme))
+    return passwords.decoy(profile or passwords.cost_to_make(scheme).profile)

@@ -39,7 +39,7 @@ class ScriptedBackend:
     gate: trio.Event | None = None
     asked: list[Attempt] = field(default_factory=list)
     pretended: int = 0
-    changed: list[Iterable[str] | None | BackendUnreadable] = field(default_factory=list)
+    changed: list[Iterable[str] | BackendUnreadable | None] = field(default_factory=list)
     version: int = 0
 
     async def verify_password(self, attempt: Attempt) -> Verdict:
@@ -127,7 +127,7 @@ class Build:
     ttl: float = 60.0
     most: int = 100
     per_peer: int = 100
-    port: PortSettings = PortSettings(0, "", 8.0)
+    port: PortSettings = field(default_factory=lambda: PortSettings(0, "", 8.0))
 
 
 @asynccontextmanager

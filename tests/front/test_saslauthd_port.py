@@ -19,13 +19,14 @@ from saslauthd_py.credential import Restrictions
 from saslauthd_py.front import sockets
 from saslauthd_py.front.connections import AlreadyAnsweredError, Connection, State
 from saslauthd_py.front.loop import EXHAUSTED_PAUSE
+from saslauthd_py.log import escape
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Unavailable
 from saslauthd_py.wire import saslauthd as wire
-
 from tests.front.fronts import Build, Running, ScriptedBackend, read_all, running
 
 REQUEST = wire.encode(wire.Request(b"alice", Secret(b"pw1"), b"smtp", b"example.test"))
+COMM = escape.field(Path("/proc/self/comm").read_bytes().rstrip(b"\n")).decode()
 
 
 @pytest.fixture
@@ -490,10 +491,9 @@ async def test_every_decision_is_one_line_that_names_the_asking_process(front: R
     await front.ask()
     await front.ask(secret=b"wrong")
     accepted, cached, rejected = front.lines()
-    comm = Path("/proc/self/comm").read_text().strip().replace(" ", "\\x20")
     for line in (accepted, cached, rejected):
         assert "user=alice@example.test service=smtp" in line
-        assert line.endswith(f"peer={comm}[{os.getpid()}]")
+        assert line.endswith(f"peer={COMM}[{os.getpid()}]")
         assert "pw1" not in line
     assert " INFO accepted " in accepted
     assert "cached=yes" in cached
