@@ -1,0 +1,1 @@
+"""`config ...`: one command a file."""

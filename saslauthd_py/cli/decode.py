@@ -1,0 +1,61 @@
+"""`decode`: who logs in with a SASL message, without showing the secret to whoever looks over a shoulder."""
+
+from __future__ import annotations
+
+import argparse
+import binascii
+from typing import BinaryIO
+
+from saslauthd_py.cli.environment import Environment
+from saslauthd_py.cli.exits import CommandFailed, Exit
+from saslauthd_py.cli.report import Json, Record
+from saslauthd_py.mechanisms import login, plain
+from saslauthd_py.secret import Secret
+
+MAX_MESSAGE = 65536
+"""Bytes read from standard input: several times what an AUTH line may have (RFC 4954 section 4: 12288)."""
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> Record:
+    """One PLAIN message, or LOGIN's name and, where it is there, password. CommandFailed, MalformedPlain or MalformedLogin otherwise."""
+    words = arguments.base64 if arguments.base64 not in ([], ["-"]) else _read(environment.stdin)
+    messages = [_decoded(word, number) for number, word in enumerate(words, 1)]
+    if not messages:
+        raise CommandFailed(Exit.USAGE, "nothing to decode; see saslauthd-py decode --help")
+    if arguments.mechanism == "plain" or (arguments.mechanism == "auto" and any(b"\0" in message for message in messages)):
+        fields, secret = _plain(messages)
+    else:
+        fields, secret = _login(messages)
+    if secret is not None:
+        fields["secret_length"] = len(secret)
+        if arguments.show_secret:
+            fields["secret"] = secret.reveal().decode(errors="backslashreplace")
+    return Record(fields)
+
+
+def _plain(messages: list[bytes]) -> tuple[dict[str, Json], Secret | None]:
+    if len(messages) > 1:
+        raise CommandFailed(Exit.USAGE, f"PLAIN is one message, here are {len(messages)}")
+    message = plain.parse(messages[0])
+    return {"mechanism": "PLAIN", "authzid": message.authzid, "authcid": message.authcid}, message.secret
+
+
+def _login(messages: list[bytes]) -> tuple[dict[str, Json], Secret | None]:
+    if len(messages) > 2:
+        raise CommandFailed(Exit.USAGE, f"LOGIN is two messages, a name and a password; here are {len(messages)}")
+    return {"mechanism": "LOGIN", "authcid": login.name(messages[0])}, login.secret(messages[1]) if len(messages) == 2 else None
+
+
+def _decoded(word: str, number: int) -> bytes:
+    try:
+        return binascii.a2b_base64(word.encode(), strict_mode=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        why = str(error).lower() if isinstance(error, binascii.Error) else "only ascii data is allowed"
+        raise CommandFailed(Exit.BAD_INPUT, f"argument {number} is not base64: {why}") from None
+
+
+def _read(stdin: BinaryIO) -> list[str]:
+    text = stdin.read(MAX_MESSAGE + 1)
+    if len(text) > MAX_MESSAGE:
+        raise CommandFailed(Exit.BAD_INPUT, f"standard input is over {MAX_MESSAGE} bytes: no SASL message is")
+    return text.decode(errors="surrogateescape").split()

@@ -1,0 +1,90 @@
+"""The one place where an error becomes an exit code and a line (sysexits.h; the numbers stand in the man page)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Every code that a command ends with."""
+
+    DONE = 0
+    USAGE = 64
+    BAD_INPUT = 65
+    NO_FILE = 66
+    NO_USER = 67
+    NOT_RUNNING = 69
+    BUG = 70
+    UNAVAILABLE = 75
+    DENIED = 77
+    CONFIGURATION = 78
+    INTERRUPTED = 130
+
+
+MEANINGS = {
+    Exit.DONE: "done; a login was accepted",
+    Exit.USAGE: "the command line is wrong",
+    Exit.BAD_INPUT: "what was given cannot be used: a name that exists, a password that is too long, no base64",
+    Exit.NO_FILE: "no such file: the configuration, the store",
+    Exit.NO_USER: "no such user",
+    Exit.NOT_RUNNING: "nobody listens at the daemon's socket",
+    Exit.BUG: "a bug: please report the traceback",
+    Exit.UNAVAILABLE: "unavailable: try later",
+    Exit.DENIED: "a login was rejected; not permitted",
+    Exit.CONFIGURATION: "the configuration is wrong",
+    Exit.INTERRUPTED: "Ctrl-C",
+}
+"""What a code means whatever the command; a command's own words are in its help."""
+
+
+class CommandFailed(Exception):
+    """What a command itself finds wrong: one line that says what to do, and the code to end with."""
+
+    def __init__(self, code: Exit, line: str) -> None:
+        super().__init__(line)
+        self.code = code
+
+
+_CODES = {
+    "saslauthd_py.identity.InvalidIdentity": Exit.BAD_INPUT,
+    "saslauthd_py.mechanisms.plain.MalformedPlain": Exit.BAD_INPUT,
+    "saslauthd_py.mechanisms.login.MalformedLogin": Exit.BAD_INPUT,
+    "saslauthd_py.passwords.scheme.SecretTooLong": Exit.BAD_INPUT,
+    "saslauthd_py.passwords.scheme.UnknownScheme": Exit.USAGE,
+    "saslauthd_py.passwords.scheme.BrokenRecord": Exit.UNAVAILABLE,
+    "saslauthd_py.config.load.ConfigurationError": Exit.CONFIGURATION,
+    "saslauthd_py.privileges.PrivilegeError": Exit.CONFIGURATION,
+    "saslauthd_py.store.errors.NameExists": Exit.BAD_INPUT,
+    "saslauthd_py.store.errors.NoSuchUser": Exit.NO_USER,
+    "saslauthd_py.store.errors.NoSuchStore": Exit.NO_FILE,
+    "saslauthd_py.store.errors.UnsafeStore": Exit.DENIED,
+    "saslauthd_py.store.errors.StoreError": Exit.UNAVAILABLE,
+    "saslauthd_py.app.StartError": Exit.CONFIGURATION,
+    "builtins.FileNotFoundError": Exit.NO_FILE,
+    "builtins.PermissionError": Exit.DENIED,
+    "builtins.OSError": Exit.UNAVAILABLE,
+    "builtins.KeyboardInterrupt": Exit.INTERRUPTED,
+}
+"""By name, so that no command has to import what the others raise: `decode` needs neither pydantic nor SQLite."""
+
+
+def code_of(error: BaseException) -> Exit:
+    """The code of the nearest class that has one; what nobody foresaw is a bug."""
+    if isinstance(error, CommandFailed):
+        return error.code
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    code = next((_CODES[name] for name in names if name in _CODES), Exit.BUG)
+    if code is Exit.CONFIGURATION and isinstance(error.__cause__, OSError):
+        return code_of(error.__cause__)  # not what it says is wrong: there is no such file, or it may not be read
+    return code
+
+
+def line_of(error: BaseException) -> str:
+    """What to tell: our exceptions carry their line, the system's are put as `PATH: reason`."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{_name(error.filename)}: {error.strerror.lower()}"
+    return str(error)
+
+
+def _name(filename: object) -> str:
+    return filename.decode(errors="backslashreplace") if isinstance(filename, bytes) else str(filename)

@@ -1,0 +1,116 @@
+"""Every command and its flags: the one source of the help, the man page and what `main` understands."""
+
+from __future__ import annotations
+
+import argparse
+
+from saslauthd_py.cli.config.flags import add_config
+from saslauthd_py.cli.exits import Exit
+from saslauthd_py.cli.syntax import CONFIGURED, Parser, Version, Words, takes_config, takes_json, takes_secret
+from saslauthd_py.cli.user.flags import add_user
+
+_PROGRAM = Words(
+    summary='answers "is this password right?" for mail servers',
+    description="A daemon that takes the place of Cyrus saslauthd: Postfix and every other libsasl program ask it over a socket whether "
+    "a password is right. The same command keeps its users, and tells why a login fails.",
+    examples=(
+        ("saslauthd-py demo", "see it work in a private directory, nothing installed or changed"),
+        ("saslauthd-py user add alice@example.org", "the first user; the store is made when it is not there"),
+        ("saslauthd-py test alice@example.org", "a login as Postfix would send it"),
+    ),
+)
+_SERVE = Words(
+    summary="the daemon, in the foreground",
+    description="Runs until SIGTERM or Ctrl-C and finishes what it has begun. Started as root, it binds its sockets and then becomes the "
+    "user of its configuration.",
+    exits={Exit.DONE: "ended as asked, or --check found nothing"} | CONFIGURED | {Exit.NO_FILE: "no such configuration"},
+    examples=(("saslauthd-py serve --check", "try everything a start would, serve nothing"),),
+)
+_DEMO = Words(
+    summary="the whole thing, tried out in a private directory",
+    description="Makes a configuration, a store and a user in a directory of its own, starts the daemon on it, proves a right and a wrong "
+    "login through each socket, prints how to point Postfix there, and serves on until Ctrl-C. What it made is removed at its end.",
+    exits={Exit.DONE: "the proof held (and Ctrl-C ended it)", Exit.UNAVAILABLE: "the daemon did not start, or the proof failed"},
+    examples=(("saslauthd-py demo --once", "end after the proof"),),
+)
+_TEST = Words(
+    summary="a login as a mail server would send it",
+    description="Asks the daemon over its socket as libsasl does: USER is split at its last @, the service is smtp, the socket is that of "
+    "the first saslauthd listener. Prints the verdict and the time. With --socket it needs no configuration.",
+    exits={
+        Exit.DONE: "accepted",
+        Exit.NOT_RUNNING: "nobody listens at the socket",
+        Exit.UNAVAILABLE: "closed without an answer, or none in time: an MTA says 454, try later",
+        Exit.DENIED: "rejected, or the socket may not be opened",
+    }
+    | CONFIGURED,
+    examples=(
+        ("saslauthd-py test alice@example.org", "asks for the password"),
+        ("saslauthd-py test alice@example.org --socket /run/saslauthd/mux --count 100 --password-file pw", "how fast, how steady"),
+        ("saslauthd-py test alice@example.org --direct", "is it the daemon, or the way to it?"),
+    ),
+)
+_DECODE = Words(
+    summary="who logs in with this SASL message",
+    description="Shows the authzid and authcid in what a mail client sent with AUTH PLAIN or AUTH LOGIN (first its name, then its "
+    "password), and how long the secret is. Without BASE64, or with -, it reads standard input: arguments are seen by every user.",
+    exits={Exit.DONE: "decoded", Exit.BAD_INPUT: "not base64, or no such message"},
+    examples=(
+        ("saslauthd-py decode AHRpbQB0YW5zdGFhZnRhbnN0YWFm", "PLAIN, told by its two NULs"),
+        ("saslauthd-py decode YWxpY2U= c2VjcmV0", "LOGIN: name and password"),
+    ),
+)
+
+
+def build() -> Parser:
+    """The parser of the whole command line."""
+    program = Parser("saslauthd-py", _PROGRAM)
+    program.add_argument("--version", action=Version, nargs=0, help="print the version")
+    _add_serve(program)
+    _add_demo(program)
+    _add_test(program)
+    _add_decode(program)
+    add_user(program)
+    add_config(program)
+    return program
+
+
+def _add_serve(program: Parser) -> None:
+    serve = program.command("serve", _SERVE)
+    takes_config(serve)
+    serve.add_argument("--check", action="store_true", help="open everything a start would open, bind nothing, and say whether it would do")
+
+
+def _add_demo(program: Parser) -> None:
+    demo = program.command("demo", _DEMO)
+    demo.add_argument("--dir", metavar="DIR", help="an empty or new directory to work in (default: a new one)")
+    demo.add_argument("--once", action="store_true", help="end after the proof instead of serving on")
+
+
+def _add_test(program: Parser) -> None:
+    test = program.command("test", _TEST)
+    test.add_argument("user", metavar="USER", help="name or name@realm")
+    takes_secret(test)
+    test.add_argument("--realm", metavar="R", default="", help="the realm of a USER without @")
+    test.add_argument("--service", metavar="S", default="smtp", help="the service that asks (default: smtp)")
+    way = test.add_mutually_exclusive_group()
+    way.add_argument("--socket", metavar="PATH", help="the daemon's saslauthd socket")
+    way.add_argument("--direct", action="store_true", help="decide in this process instead of asking the daemon, as the user it says")
+    test.add_argument("--client-ip", metavar="A", help="the mail client's address, sent as Cyrus SASL 2.2 does")
+    test.add_argument("--count", metavar="N", type=_positive, default=1, help="ask N times, one after the other")
+    takes_config(test)
+    takes_json(test)
+
+
+def _add_decode(program: Parser) -> None:
+    decode = program.command("decode", _DECODE)
+    decode.add_argument("base64", metavar="BASE64", nargs="*", help="the message, as it went over the wire")
+    decode.add_argument("--mechanism", choices=("plain", "login", "auto"), default="auto", help="whose message it is (default: auto)")
+    decode.add_argument("--show-secret", action="store_true", help="show the secret itself")
+    takes_json(decode)
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)

@@ -1,0 +1,1 @@
+"""`user ...`: one command a file."""

@@ -1,0 +1,34 @@
+"""`user passwd`."""
+
+from __future__ import annotations
+
+import argparse
+
+from saslauthd_py import passwords
+from saslauthd_py.cli import secret_input
+from saslauthd_py.cli.environment import Environment
+from saslauthd_py.cli.report import Record
+from saslauthd_py.cli.user import place, restrictions
+from saslauthd_py.cli.user.changed import changed
+from saslauthd_py.credential import UNRESTRICTED, Kind, Restrictions
+from saslauthd_py.store.model import Account, NewSecret
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> Record:
+    """Give an account another main secret. Raises NoSuchUser, and what `passwords.make` raises."""
+    at = place.find(arguments)
+    identity = at.identity(arguments.user)
+    given = secret_input.given(arguments, environment)
+    with place.opened(at) as store:
+        limits = _limits(arguments, store.get(identity))
+        secret = given or secret_input.asked(environment, str(identity))
+        encoding = passwords.make(arguments.scheme or at.store.scheme, secret)
+        return changed(store.set_secret(identity, NewSecret(encoding, limits)), "password changed", at.store.path)
+
+
+def _limits(arguments: argparse.Namespace, account: Account) -> Restrictions | None:
+    """None: no flag speaks of them, they stay."""
+    if not arguments.unrestricted and arguments.service is arguments.network is arguments.expires is None:
+        return None
+    main = (credential.restrictions for credential in account.credentials if credential.kind is Kind.MAIN)
+    return restrictions.given(arguments, UNRESTRICTED if arguments.unrestricted else next(main, UNRESTRICTED))

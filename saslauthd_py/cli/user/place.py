@@ -1,0 +1,67 @@
+"""Which store a command works on, and how it gets in (rule A7)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from saslauthd_py import privileges
+from saslauthd_py.cli.exits import CommandFailed, Exit
+from saslauthd_py.config.load import DEFAULT_PATH, load
+from saslauthd_py.config.settings import Settings, StoreSettings
+from saslauthd_py.identity import Identity, key, split
+from saslauthd_py.store import access
+from saslauthd_py.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A store, and the configuration that it belongs to."""
+
+    store: StoreSettings
+    settings: Settings
+
+    def identity(self, name: str) -> Identity:
+        """The identity of a USER on the command line: the one that a login of this name has. Raises InvalidIdentity."""
+        identity = split(name, default_realm=self.settings.identity.default_realm)
+        key(identity)  # a realm may need tables that the owner of the store cannot read any more
+        return identity
+
+
+def find(arguments: argparse.Namespace) -> Place:
+    """The store of the configuration, or the default one where there is no configuration. Raises ConfigurationError, CommandFailed."""
+    if arguments.config is None and not os.path.exists(DEFAULT_PATH):
+        return Place(StoreSettings(type="store"), Settings())
+    path = arguments.config or DEFAULT_PATH
+    settings = load(path)
+    stores = {name: backend for name, backend in settings.backend.items() if isinstance(backend, StoreSettings)}
+    names = ", ".join(stores)
+    if arguments.backend is not None:
+        if arguments.backend not in stores:
+            raise CommandFailed(Exit.USAGE, f"--backend {arguments.backend}: not a store of {path}, which has: {names or 'none'}")
+        return Place(stores[arguments.backend], settings)
+    if not stores:
+        raise CommandFailed(Exit.CONFIGURATION, f'{path}: no [backend.NAME] with type = "store": users are kept elsewhere')
+    if len(stores) > 1:
+        raise CommandFailed(Exit.USAGE, f"{path} has several stores: say which with --backend, one of: {names}")
+    return Place(next(iter(stores.values())), settings)
+
+
+@contextmanager
+def opened(place: Place, *, create: bool = False) -> Iterator[Store]:
+    """The store, open, in a process that has become its owner for good: read before what only the caller may read."""
+    path = place.store.path
+    access.become_owner(path, _creator(place) if create else None)
+    with Store.open(path, create=create) as store:
+        yield store
+
+
+def _creator(place: Place) -> tuple[int, int] | None:
+    """Whose a directory shall be that is not there: root makes it for the daemon, anybody else for themselves."""
+    if os.geteuid() != 0 or os.path.lexists(os.path.dirname(place.store.path)):
+        return None
+    ids = privileges.account(place.settings.server.user, place.settings.server.group)
+    return ids.uid, ids.gid

@@ -1,0 +1,116 @@
+"""What one key of a configuration says of another: routes of backends and listeners, and of each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from saslauthd_py.config.load.findings import Finding
+from saslauthd_py.config.settings import ANY, BackendSettings, Listen, Route, StoreSettings, drops_realm
+from saslauthd_py.config.settings.secret import in_line
+from saslauthd_py.config.settings.values import quoted, suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The tables that speak of each other, each in its place; None: it is there, and so wrong in itself that no more can be said."""
+
+    listen: tuple[Listen | None, ...]
+    backend: Mapping[str, BackendSettings | None]
+    route: tuple[Route | None, ...]
+
+
+def errors(parts: Parts) -> Iterator[Finding]:
+    """Everything that keeps the daemon from starting."""
+    yield from _absent(parts)
+    yield from _same_path(parts)
+    yield from _schemes(parts)
+    for place, route in enumerate(parts.route):
+        if route is not None:
+            yield from _unknown_names(place, route, parts)
+            yield from _dropped_realms(place, route, parts)
+
+
+def warnings(parts: Parts) -> Iterator[Finding]:
+    """Everything that is allowed and hardly meant."""
+    used = {name for route in parts.route if route is not None for name in route.backends}
+    for name in parts.backend:
+        if name not in used:
+            yield Finding(("backend", name), "no route uses this backend")
+    for place, route in enumerate(parts.route):
+        covering = next((first for first, earlier in enumerate(parts.route[:place]) if _covers(earlier, route)), None)
+        if covering is not None:
+            yield Finding(("route", place), f"never taken: route[{covering}] stands before it and takes all of this")
+
+
+def in_line_secrets(parts: Parts) -> Iterator[Finding]:
+    """Rule A8: for a file that every user of the machine can open."""
+    for name, backend in parts.backend.items():
+        for key in in_line(backend) if backend is not None else ():
+            text = f"a secret in a file that is open to every user of this machine: chmod o= it, change the secret, or use {key}_file"
+            yield Finding(("backend", name, key), text)
+
+
+def _absent(parts: Parts) -> Iterator[Finding]:
+    if not parts.listen:
+        yield Finding((), "no listener, so nobody could ask: add a [[listen]] with protocol and path")
+    if not parts.backend:
+        yield Finding((), "no backend, so nobody could be known: add a [backend.NAME] with its type")
+    if not parts.route:
+        yield Finding((), "no route, so every login would be refused: add a [[route]] with realm and backends")
+
+
+def _same_path(parts: Parts) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for place, listen in enumerate(parts.listen):
+        if listen is None:
+            continue
+        first = seen.setdefault(os.path.normpath(listen.path), place)
+        if first != place:
+            yield Finding(("listen", place, "path"), f"{quoted(listen.path)} is the path of listen[{first}] already")
+
+
+def _schemes(parts: Parts) -> Iterator[Finding]:
+    stores = {name: backend for name, backend in parts.backend.items() if isinstance(backend, StoreSettings)}
+    if not stores:
+        return
+    from saslauthd_py import passwords  # argon2 and libcrypt: not for a site without a store
+
+    known = passwords.makeable()
+    for name, store in stores.items():
+        if store.scheme not in known:
+            text = f"{quoted(store.scheme)} cannot be made here{suggestion(store.scheme, known)}; there are {', '.join(known)}"
+            yield Finding(("backend", name, "scheme"), text)
+
+
+def _unknown_names(place: int, route: Route, parts: Parts) -> Iterator[Finding]:
+    for at, name in enumerate(route.backends):
+        if name not in parts.backend:
+            text = f"there is no [backend.{name}]" if name.isidentifier() else f"there is no backend {quoted(name)}"
+            yield Finding(("route", place, "backends", at), text + suggestion(name, parts.backend))
+    paths = [listen.path for listen in parts.listen if listen is not None]
+    if len(paths) == len(parts.listen):
+        for at, name in enumerate(route.listener):
+            if name not in (ANY, *paths):
+                yield Finding(("route", place, "listener", at), f"no [[listen]] has the path {quoted(name)}{suggestion(name, paths)}")
+
+
+def _dropped_realms(place: int, route: Route, parts: Parts) -> Iterator[Finding]:
+    if ANY not in route.realm or route.ignore_realm:
+        return
+    for name in route.backends:
+        backend = parts.backend.get(name)
+        if backend is not None and drops_realm(backend.login):
+            text = (
+                f'"*" takes every realm, and backend "{name}" drops it (login = {quoted(backend.login)}): alice@any.example would be '
+                f"its alice. Name the realms here, put {{realm}} into login, or say ignore_realm = true on this route if that is meant"
+            )
+            yield Finding(("route", place, "realm"), text)
+
+
+def _covers(earlier: Route | None, later: Route | None) -> bool:
+    if earlier is None or later is None:
+        return False
+    pairs = ((earlier.realm, later.realm), (earlier.service, later.service), (earlier.listener, later.listener))
+    return all(ANY in wide or set(narrow) <= set(wide) for wide, narrow in pairs)

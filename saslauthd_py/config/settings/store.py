@@ -1,0 +1,22 @@
+"""`[backend.NAME]` with `type = "store"`: the accounts that `saslauthd-py user` keeps."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictBool
+
+from saslauthd_py.config.settings.backend import BackendSettings
+from saslauthd_py.config.settings.values import AbsolutePath, Duration
+
+
+class StoreSettings(BackendSettings):
+    """The embedded store. `scheme` is one of `passwords.makeable()`, which `config.load` sees to."""
+
+    type: Literal["store"] = Field(description='The kind of backend: "store", the accounts of `saslauthd-py user`.')
+    cache: Annotated[float, Duration("0s", "1d")] = Field(
+        60.0, description='How long a right password is remembered; a change is seen at once all the same. "0s": not at all.'
+    )
+    path: AbsolutePath = Field("/var/lib/saslauthd-py/users.db", description="The database; its directory is the daemon's alone (0700).")
+    scheme: str = Field("argon2id", description="How new passwords are hashed; `saslauthd-py hash --help` lists the schemes.")
+    rehash: StrictBool = Field(True, description="Hash a password anew, by `scheme`, when it is used and its hash is weaker.")

@@ -1,0 +1,23 @@
+"""Encodings of stored passwords: one scheme a file, one table, a handful of functions. Pure computation; no trio here."""
+
+from saslauthd_py.passwords.encodings import cost, cost_to_make, decoy, make, needs_rehash, recognise, verify
+from saslauthd_py.passwords.scheme import BrokenRecord, Cost, SecretTooLong, UnknownScheme
+from saslauthd_py.passwords.table import DEFAULT_SCHEME, SCHEMES, makeable, preload
+
+__all__ = [
+    "DEFAULT_SCHEME",
+    "SCHEMES",
+    "BrokenRecord",
+    "Cost",
+    "SecretTooLong",
+    "UnknownScheme",
+    "cost",
+    "cost_to_make",
+    "decoy",
+    "make",
+    "makeable",
+    "needs_rehash",
+    "preload",
+    "recognise",
+    "verify",
+]

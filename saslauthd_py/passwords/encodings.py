@@ -1,0 +1,146 @@
+"""What can be done with an encoding: verify it, make it, tell what it costs. The only way from the rest of the program to a scheme.
+
+Everything here blocks for as long as a hash takes, and releases the interpreter lock meanwhile: the daemon calls it through
+`hashing.Hashing`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from saslauthd_py.credential import Encoding
+from saslauthd_py.passwords.scheme import MAX_MEMORY, BrokenRecord, Cost, Parameters, Scheme, SecretTooLong, UnknownScheme
+from saslauthd_py.passwords.table import SCHEMES, makeable
+from saslauthd_py.secret import Secret
+
+_LABELLED = re.compile(r"\{(?P<label>[0-9A-Za-z._-]{1,32})\}(?P<text>.*)", re.DOTALL)
+_PROFILE = re.compile(r"(?P<scheme>[0-9a-z-]+)(?: (?P<parameters>[A-Za-z]+=[0-9]{1,10}(?:,[A-Za-z]+=[0-9]{1,10})*))?")
+
+
+def verify(encoding: Encoding, secret: Secret) -> bool:
+    """Whether `secret` is the one that was encoded.
+
+    A secret that the scheme would cut is never the one: it gets False, after the work of the longest secret (rule D7).
+    Raises BrokenRecord, before any work for what costs too much (rule D11); its text never holds the record.
+    """
+    scheme = _scheme_of(encoding)
+    _price(scheme, encoding.text)
+    presented = secret.reveal()
+    whole = _takes_whole(scheme, presented)
+    matched = scheme.matches(encoding.text, presented if whole else b"x" * scheme.longest)
+    return matched and whole
+
+
+def make(scheme: str, secret: Secret) -> Encoding:
+    """A new encoding, with a random salt and the scheme's usual cost.
+
+    Raises UnknownScheme, and SecretTooLong for a secret that `verify` could never find right.
+    """
+    wanted = _makeable(scheme)
+    presented = secret.reveal()
+    if len(presented) > wanted.longest:
+        raise SecretTooLong(f"{scheme} takes a password of at most {wanted.longest} bytes: choose a shorter one, or another scheme")
+    if not _takes_whole(wanted, presented):
+        raise SecretTooLong(f"{scheme} ends a password at its first NUL byte: choose one without, or another scheme")
+    try:
+        return Encoding(scheme, wanted.make(presented))
+    except BrokenRecord as fault:
+        raise UnknownScheme(f"no {scheme} on this system: {fault}") from None
+
+
+def cost(encoding: Encoding) -> Cost:
+    """What verifying takes. Raises BrokenRecord for an unknown scheme, a malformed text, and one that costs too much (rule D11)."""
+    return _price(_scheme_of(encoding), encoding.text)
+
+
+def cost_to_make(scheme: str) -> Cost:
+    """What `make` takes, and verifying what it made. Raises UnknownScheme."""
+    wanted = _makeable(scheme)
+    return _bounded(wanted, wanted.usual or {})
+
+
+def needs_rehash(encoding: Encoding, scheme: str) -> bool:
+    """Whether `make(scheme, ...)` would give something better: another scheme, an older form of it, or a higher cost.
+
+    Raises UnknownScheme for a `scheme` that is not made, BrokenRecord for an encoding that `verify` could not have found right.
+    """
+    usual = cost_to_make(scheme)
+    if encoding.scheme != scheme:
+        return True
+    present = cost(encoding)
+    newest_form = SCHEMES[scheme].sigils[:1]
+    older = bool(newest_form) and not encoding.text.startswith(newest_form)
+    return older or present.work < usual.work or present.memory < usual.memory
+
+
+def decoy(profile: str) -> Encoding:
+    """An encoding that costs what `profile` (of a `Cost`) says, and that no secret matches (rule D6). BrokenRecord: no such profile."""
+    found = _PROFILE.fullmatch(profile)
+    scheme = SCHEMES.get(found["scheme"]) if found else None
+    if found is None or scheme is None:
+        raise BrokenRecord(f"unknown password profile {profile[:64]!a}")
+    pairs = (pair.split("=") for pair in (found["parameters"] or "").split(",") if pair)
+    try:
+        encoding = Encoding(scheme.name, scheme.decoy({name: int(value) for name, value in pairs}))
+    except (KeyError, ValueError, IndexError):
+        raise BrokenRecord(f"unknown password profile {profile[:64]!a}") from None
+    if cost(encoding).profile != profile:
+        raise BrokenRecord(f"unknown password profile {profile[:64]!a}")
+    return encoding
+
+
+def recognise(text: str) -> Encoding:
+    """The encoding in a text of another program: `$y$...` and the like, or `{SCHEME}...` as LDAP and Dovecot write it.
+
+    Raises BrokenRecord: no scheme of ours, or malformed. What it costs is not judged here.
+    """
+    labelled = _LABELLED.fullmatch(text)
+    if labelled:
+        text, label = labelled["text"], labelled["label"]
+        candidates = [scheme for scheme in SCHEMES.values() if label.upper() in (*scheme.labels, scheme.name.upper())]
+        if not candidates:
+            raise BrokenRecord(f"unknown scheme {label!a}")
+    else:
+        candidates = [scheme for scheme in SCHEMES.values() if text.startswith(scheme.sigils)]
+    for scheme in candidates:
+        if scheme.parameters(text) is not None:
+            return Encoding(scheme.name, text)
+    raise BrokenRecord("empty password record" if not text else "no password record of a scheme we know, or a malformed one")
+
+
+def _scheme_of(encoding: Encoding) -> Scheme:
+    if not encoding.text:
+        raise BrokenRecord("empty password record")
+    try:
+        return SCHEMES[encoding.scheme]
+    except KeyError:
+        raise BrokenRecord(f"unknown scheme {encoding.scheme[:32]!a}") from None
+
+
+def _makeable(name: str) -> Scheme:
+    scheme = SCHEMES.get(name)
+    if scheme is None or scheme.usual is None:
+        why = "unknown scheme" if scheme is None else "verified, but no longer made, is scheme"
+        raise UnknownScheme(f"{why} {name[:32]!a}: choose one of {', '.join(makeable())}")
+    return scheme
+
+
+def _price(scheme: Scheme, text: str) -> Cost:
+    parameters = scheme.parameters(text)
+    if parameters is None:
+        raise BrokenRecord(f"malformed {scheme.name} record")
+    return _bounded(scheme, parameters)
+
+
+def _bounded(scheme: Scheme, parameters: Parameters) -> Cost:
+    work, memory = scheme.price(parameters)
+    profile = " ".join(filter(None, (scheme.name, ",".join(f"{name}={value}" for name, value in parameters.items()))))
+    if memory > MAX_MEMORY:
+        raise BrokenRecord(f"a record of {profile} takes {memory >> 20} MiB to verify: over 128 MiB is refused")
+    if work > scheme.most_work:
+        raise BrokenRecord(f"a record of {profile} could take over 2 s to verify: refused")
+    return Cost(profile, memory, work)
+
+
+def _takes_whole(scheme: Scheme, presented: bytes) -> bool:
+    return len(presented) <= scheme.longest and not (scheme.ends_at_nul and b"\0" in presented)

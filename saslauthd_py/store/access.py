@@ -1,0 +1,117 @@
+"""Whose files these are (rule A7): a command of root's becomes the store's owner, and a store that others can reach is refused."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from saslauthd_py.store.errors import NoSuchStore, StoreError, UnsafeStore
+
+SIDE_FILES = ("-wal", "-shm")
+"""What SQLite keeps beside the database while it is open, and after a crash."""
+
+
+def become_owner(path: str, create_for: tuple[int, int] | None = None) -> None:
+    """As root: become for good the user and group that own the directory of the store at `path`. As anyone else: nothing.
+
+    A directory that is missing is made, 0700, for `create_for` (uid, gid); the one above it has to be there.
+    Raises UnsafeStore for a symbolic link or a directory of root's (the daemon never is root), NoSuchStore without a directory.
+    """
+    if os.geteuid() != 0:
+        return
+    directory = os.path.dirname(os.path.abspath(path))
+    try:
+        found = os.lstat(directory)
+    except FileNotFoundError:
+        if create_for is None:
+            raise NoSuchStore(f"{directory}: no such directory") from None
+        found = _make_directory(directory, create_for)
+    if not stat.S_ISDIR(found.st_mode):
+        raise UnsafeStore(f"{directory}: not a directory but {_what(found)}; name the directory itself as the store's")
+    if found.st_uid == 0:
+        raise UnsafeStore(f"{directory}: belongs to root, and the daemon never runs as root; chown it to the daemon's user")
+    for name in (path, *(path + side for side in SIDE_FILES)):
+        if os.path.islink(name):
+            raise UnsafeStore(f"{name}: a symbolic link; a store is a file of its own")
+    os.setgroups([found.st_gid])
+    os.setresgid(found.st_gid, found.st_gid, found.st_gid)
+    os.setresuid(found.st_uid, found.st_uid, found.st_uid)
+
+
+def check(path: str) -> None:
+    """Raises UnsafeStore unless directory, database, -wal and -shm are this process's user's and closed to all others; NoSuchStore."""
+    check_directory(path)
+    try:
+        _check(path, os.lstat(path), stat.S_IFREG)
+    except FileNotFoundError:
+        raise NoSuchStore(f"{path}: no such store; `saslauthd-py user add` makes one") from None
+    for side in SIDE_FILES:
+        try:
+            found = os.lstat(path + side)
+        except FileNotFoundError:
+            continue
+        _check(path + side, found, stat.S_IFREG)
+
+
+def check_directory(path: str) -> None:
+    """As `check`, of the directory alone."""
+    directory = os.path.dirname(os.path.abspath(path))
+    try:
+        found = os.lstat(directory)
+    except FileNotFoundError:
+        raise NoSuchStore(f"{directory}: no such directory") from None
+    except OSError as error:
+        raise StoreError(f"{directory}: {error.strerror}") from None
+    _check(directory, found, stat.S_IFDIR)
+
+
+def _check(name: str, found: os.stat_result, kind: int) -> None:
+    if stat.S_IFMT(found.st_mode) != kind:
+        raise UnsafeStore(f"{name}: {_what(found)}; a store is a file of its own in a directory of its own")
+    if found.st_uid != os.geteuid():
+        raise UnsafeStore(f"{name}: belongs to {_user(found.st_uid)}, and this is {_user(os.geteuid())}; chown it, or run as its owner")
+    if found.st_mode & 0o077:
+        mode = "0700" if kind == stat.S_IFDIR else "0600"
+        raise UnsafeStore(f"{name}: mode {stat.S_IMODE(found.st_mode):04o} lets others in; run: chmod {mode} {name}")
+
+
+def _make_directory(directory: str, owner: tuple[int, int]) -> os.stat_result:
+    parent = os.path.dirname(directory)
+    try:
+        above = os.lstat(parent)
+        if above.st_uid != 0 or (above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX):
+            raise UnsafeStore(f"{parent}: others than root can write here; make {directory} as its user")
+        os.mkdir(directory, 0o700)
+        with _opened(directory) as descriptor:
+            os.fchmod(descriptor, 0o700)
+            os.fchown(descriptor, *owner)
+            return os.fstat(descriptor)
+    except FileNotFoundError:
+        raise NoSuchStore(f"{parent}: no such directory") from None
+    except OSError as error:
+        raise UnsafeStore(f"{directory}: cannot be made: {error.strerror}") from None
+
+
+@contextmanager
+def _opened(directory: str) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _what(found: os.stat_result) -> str:
+    if stat.S_ISLNK(found.st_mode):
+        return "a symbolic link"
+    return "a directory" if stat.S_ISDIR(found.st_mode) else "a file" if stat.S_ISREG(found.st_mode) else "a special file"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

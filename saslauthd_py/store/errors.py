@@ -1,0 +1,41 @@
+"""What goes wrong with the store. Each text is one line for an admin: what, where, and what to do."""
+
+from __future__ import annotations
+
+from saslauthd_py.backend import BackendUnreadable
+
+
+class StoreError(Exception):
+    """Any of the below."""
+
+
+class NameExists(StoreError):
+    """Another identity folds to the same key (rule B5). The text names the one that is there."""
+
+
+class NoSuchUser(StoreError):
+    """No identity has this key."""
+
+
+class NoSuchStore(StoreError):
+    """There is no database at the path, and it was not asked to be made."""
+
+
+class UnsafeStore(StoreError):
+    """Owner, permissions or a symbolic link by which somebody else could read or replace the store (rule A7)."""
+
+
+class NewerStore(StoreError):
+    """The schema is newer than this program: a daemon is to be restarted, a command upgraded (rule F4)."""
+
+
+class BrokenStore(StoreError):
+    """Not a database of ours, or a damaged one. The text names `restore`."""
+
+
+class BusyStore(StoreError):
+    """Another process kept the store locked for longer than a command waits."""
+
+
+class BackendBusy(BackendUnreadable):
+    """The store is locked at this moment: a thread may look again and wait, the loop may not (rule E3)."""

@@ -1,0 +1,130 @@
+"""Bringing a store to the current schema: made whole or not at all, migrated in one transaction after a copy was put aside (rule F4)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import time
+from contextlib import closing, suppress
+
+from saslauthd_py.store import access, schema
+from saslauthd_py.store.connection import COMMAND_WAIT, check_file, check_version, reader, translated, writer
+from saslauthd_py.store.errors import BrokenStore, BusyStore, StoreError
+
+
+def open_current(path: str) -> sqlite3.Connection:
+    """A writer on the store at `path`, which is checked (rule A7) and has the current schema then. Raises StoreError."""
+    access.check(path)
+    _await_file(path)
+    with translated(path):
+        connection = writer(path)
+        try:
+            if check_version(connection, path) < len(schema.MIGRATIONS):
+                _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def create(path: str) -> None:
+    """Make an empty store at `path`, and its directory where that alone is missing. One that another process makes meanwhile stays.
+
+    It is filled under another name and linked to its own: whoever finds the name finds a whole store. Raises StoreError.
+    """
+    directory = os.path.dirname(path)
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+        access.check_directory(path)
+        _refuse_leftovers(path)
+        fresh = _empty_file(path)
+        try:
+            _fill(fresh)
+            with suppress(FileExistsError):
+                os.link(fresh, path)
+        finally:
+            os.unlink(fresh)
+        _sync(directory)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be made: {error.strerror}") from None
+
+
+def _await_file(path: str) -> None:
+    until = time.monotonic() + COMMAND_WAIT
+    while True:
+        try:
+            return check_file(path)
+        except BusyStore:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def _refuse_leftovers(path: str) -> None:
+    # SQLite would play the -wal of the store that was here into the new one.
+    for side in access.SIDE_FILES:
+        if os.path.lexists(path + side):
+            raise BrokenStore(
+                f"{path} is gone, but {path + side} is here: put the store back (`saslauthd-py restore`), or remove both side files"
+            )
+
+
+def _fill(path: str) -> None:
+    with translated(path), closing(writer(path)) as connection:
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+            raise StoreError(f"{path}: this file system cannot hold the store (no shared memory; a network mount?)")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+        _apply(connection, 0)
+        connection.execute("COMMIT")
+
+
+def _migrate(connection: sqlite3.Connection, path: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = check_version(connection, path)
+        if version < len(schema.MIGRATIONS):
+            _copy(path, f"{path}.before-{len(schema.MIGRATIONS)}")
+            _apply(connection, version)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _apply(connection: sqlite3.Connection, version: int) -> None:
+    for statements in schema.MIGRATIONS[version:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={len(schema.MIGRATIONS)}")
+
+
+def _copy(path: str, to: str) -> None:
+    fresh = _empty_file(to)
+    try:
+        with closing(reader(path)) as source, closing(sqlite3.connect(fresh)) as copy:
+            source.backup(copy)
+        os.replace(fresh, to)
+    except OSError as error:
+        raise StoreError(f"{to}: cannot be written: {error.strerror}") from None
+    finally:
+        if os.path.lexists(fresh):
+            os.unlink(fresh)
+    _sync(os.path.dirname(to))
+
+
+def _empty_file(path: str) -> str:
+    descriptor, name = tempfile.mkstemp(prefix=f"{os.path.basename(path)}.new-", dir=os.path.dirname(path))
+    os.close(descriptor)
+    return name
+
+
+def _sync(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,35 @@
+"""What the daemon asks of the store, inline: each one statement on a connection of `watch.Watch` or `connection.reader`."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from saslauthd_py.identity import Key
+from saslauthd_py.store import rows
+from saslauthd_py.store.model import Account
+
+_FIND = f"""
+    {rows.ACCOUNT}
+    FROM identity LEFT JOIN secret ON secret.identity = identity.id LEFT JOIN encoding ON encoding.secret = secret.id
+    WHERE identity.realm_key = ? AND identity.local_key = ?
+    ORDER BY {rows.IN_ORDER}
+"""
+
+_COMMON_PROFILE = """
+    SELECT profile FROM encoding WHERE profile IS NOT NULL GROUP BY profile ORDER BY count(*) DESC, profile LIMIT 1
+"""
+
+
+def find(connection: sqlite3.Connection, key: Key) -> Account | None:
+    """The account with this key (`identity.key`), None when there is none.
+
+    Raises passwords.BrokenRecord for a record that cannot be read, and sqlite3.Error as it comes: BUSY is for the caller to judge.
+    """
+    found = connection.execute(_FIND, (key.realm, key.local)).fetchall()
+    return next(rows.accounts(found), None)
+
+
+def common_profile(connection: sqlite3.Connection) -> str | None:
+    """The password profile (`passwords.cost`) of most main secrets, for a decoy (rule D6); None in a store without any."""
+    found = connection.execute(_COMMON_PROFILE).fetchone()
+    return None if found is None else found[0]

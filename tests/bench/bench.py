@@ -1,0 +1,120 @@
+"""What every scenario is given: where to work, how much to do, the generator, a store of many accounts; and how a daemon is measured."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from saslauthd_py.credential import Encoding
+from saslauthd_py.identity import Identity
+from tests.bench import ours, processes
+from tests.bench.accounts import Account
+from tests.bench.failures import BenchError
+from tests.bench.generator import Generator, Load, login
+
+REALM = "bench.example"
+SECRET = "correct horse battery"
+MD5CRYPT = "$1$benching$/DRztBkvbEiA7Hq1.g.zN1"
+ARGON2ID = "$argon2id$v=19$m=8,t=1,p=1$YmVuY2hpbmdiZW5jaGluZw$E+qBBX3+DI0e+N48K55cfw"
+"""SECRET, stored as cheaply as can be: what is measured is what a cache decides, and filling it should take seconds."""
+
+_SETTLE = 0.05
+"""Seconds after a run, in which a daemon ends what it does behind its answers: the last block of its log."""
+
+
+class Daemon(Protocol):
+    """A running daemon. `lifetime`: seconds that it remembers a login."""
+
+    name: str
+    lifetime: float
+
+    @property
+    def socket(self) -> str:
+        """Where it listens."""
+
+    def pids(self) -> tuple[int, ...]:
+        """Its processes at this moment."""
+
+    def misses(self) -> int:
+        """How many good logins were not decided by its cache since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run against one daemon. `cpu`: seconds a request, of all its processes."""
+
+    load: Load
+    cpu: float
+    misses: int
+    memory: processes.Memory
+
+    def figures(self) -> dict[str, Any]:
+        """Everything, for a program."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """`rounds` and `requests` say how much to measure; `tries` how many logins a cause; `say` shows progress."""
+
+    directory: str
+    generator: Generator
+    identities: int
+    rounds: int
+    requests: int
+    tries: float
+    say: Callable[[str], None]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of all accounts, the same for the peer as for us."""
+        return [f"bench{number:05d}" for number in range(self.identities)]
+
+    @cached_property
+    def installation(self) -> ours.Installation:
+        """The default configuration on a store of all accounts."""
+        self.say(f"a store of {self.identities} accounts")
+        accounts = [Account(Identity(name, REALM), Encoding("argon2id", ARGON2ID)) for name in self.names]
+        return ours.install(os.path.join(self.directory, "ours"), accounts)
+
+    @cached_property
+    def logins(self) -> str:
+        """A good login of each account."""
+        return self.generator.requests(login(name, SECRET, REALM) for name in self.names)
+
+    def measure(self, daemon: Daemon, clients: int, requests: int, file: str = "") -> Sample:
+        """One run of the requests in `file`: without one, of good logins, one account after the other."""
+        before = processes.cpu(daemon.pids())
+        load = self.generator.run(daemon.socket, clients, requests, file or self.logins)
+        time.sleep(_SETTLE)
+        pids = daemon.pids()
+        return Sample(load, (processes.cpu(pids) - before) / load.requests, daemon.misses(), processes.memory(pids))
+
+
+class Warmth:
+    """Keeps a daemon's cache full of all accounts."""
+
+    def __init__(self, bench: Bench, daemon: Daemon) -> None:
+        self._bench = bench
+        self._daemon = daemon
+        self._until = 0.0
+
+    def keep(self, seconds: float) -> None:
+        """Fill it, unless what is there lives for so long; then wait for its end first, as nothing in a cache is renewed before."""
+        if time.monotonic() + seconds <= self._until:
+            return
+        self._bench.say(f"{self._daemon.name}: warming its cache")
+        time.sleep(max(0.0, self._until - time.monotonic()))
+        self._until = time.monotonic() + self._daemon.lifetime
+        for _ in range(2):  # the second time, nothing may be missing
+            sample = self._bench.measure(self._daemon, 8, self._bench.identities)
+            if sample.load.not_ok:
+                raise BenchError(f"{self._daemon.name}: {sample.load.not_ok} of {sample.load.requests} good logins were not answered OK")
+        if sample.misses:
+            raise BenchError(
+                f"{self._daemon.name}: its cache does not hold {self._bench.identities} accounts: {sample.misses} misses when all were warm"
+            )

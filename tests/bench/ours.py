@@ -1,0 +1,147 @@
+"""`saslauthd-py serve` on a store of the bench's, as a service manager starts it: ready by sd_notify, standard error into a file."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import saslauthd_py
+from tests.bench import processes
+from tests.bench.accounts import Account, fill
+from tests.bench.failures import BenchError
+
+_SERVE = (sys.executable, "-m", "saslauthd_py", "serve")
+_USER = "nobody"
+_PATIENCE = 30.0
+
+_CONFIGURATION = """\
+[server]
+user = "{user}"
+group = "{group}"
+
+[failure]
+delay = "{delay}"
+
+[[listen]]
+protocol = "saslauthd"
+path = "{directory}/mux"
+
+[backend.users]
+type = "store"
+path = "{directory}/store/users.db"
+rehash = false   # the bench's hashes are cheap, so that it is set up in seconds; what is measured is what the cache decides
+
+[[route]]
+realm = "*"
+backends = ["users"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A directory with a configuration and a store."""
+
+    directory: str
+
+    @property
+    def configuration(self) -> str:
+        return os.path.join(self.directory, "saslauthd-py.toml")
+
+
+@dataclass(slots=True)
+class Ours:
+    """A running daemon. `ready`: seconds from its start to READY; `lifetime`: seconds that it remembers a login, by default."""
+
+    directory: str
+    process: subprocess.Popen[bytes]
+    ready: float
+    name: str = "ours"
+    lifetime: float = 60.0
+
+    @property
+    def socket(self) -> str:
+        """Where it listens."""
+        return os.path.join(self.directory, "mux")
+
+    def pids(self) -> tuple[int, ...]:
+        """Its processes."""
+        return processes.below(self.process.pid)
+
+    def misses(self) -> int:
+        """How many accepted logins the cache has not decided since the last call, by the log, which is emptied."""
+        path = os.path.join(self.directory, "log")
+        with open(path, "rb") as log:
+            lines = log.read().splitlines()
+        os.truncate(path, 0)
+        return sum(b" accepted " in line and b" cached=yes" not in line for line in lines)
+
+
+def install(directory: str, accounts: Sequence[Account], delay: str = "2s") -> Installation:
+    """A store of these accounts, and the configuration to serve it. BenchError: the store cannot be made."""
+    owner = pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam(_USER)
+    os.mkdir(directory, 0o755)
+    installation = Installation(directory)
+    names = {"user": owner.pw_name, "group": grp.getgrgid(owner.pw_gid).gr_name}
+    with open(installation.configuration, "w") as file:
+        file.write(_CONFIGURATION.format(**names, delay=delay, directory=directory))
+    fill(os.path.join(directory, "store", "users.db"), accounts, owner)
+    return installation
+
+
+@contextmanager
+def started(installation: Installation, wrapper: Sequence[str] = _SERVE) -> Iterator[Ours]:
+    """The daemon, ready, until the end of the block. `wrapper`: the command to which --config is added. BenchError: it does not start."""
+    notify = os.path.join(installation.directory, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard, open(os.path.join(installation.directory, "log"), "ab") as log:
+        log.truncate(0)
+        heard.bind(notify)
+        os.chmod(notify, 0o666)  # noqa: S103 - the daemon speaks after it has dropped its privileges
+        begun = time.monotonic()
+        command = [*wrapper, "--config", installation.configuration]
+        process = subprocess.Popen(command, stderr=log, cwd="/", env=_environment(notify))
+        try:
+            yield Ours(installation.directory, process, _wait(process, heard, log.name) - begun)
+        finally:
+            _stop(process)
+            os.unlink(notify)
+
+
+def _environment(notify: str) -> dict[str, str]:
+    """Ours, without what make or a service manager has set for us, and the same package."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LISTEN_", "WATCHDOG_", "JOURNAL_"))}
+    package = os.path.dirname(os.path.dirname(os.path.abspath(saslauthd_py.__file__)))
+    return {**kept, "PYTHONPATH": package, "NOTIFY_SOCKET": notify}
+
+
+def _wait(process: subprocess.Popen[bytes], heard: socket.socket, log: str) -> float:
+    """The monotonic time of READY."""
+    until = time.monotonic() + _PATIENCE
+    heard.settimeout(0.05)
+    while time.monotonic() < until:
+        try:
+            if b"READY=1" in heard.recv(4096).split(b"\n"):
+                return time.monotonic()
+        except TimeoutError:
+            if process.poll() is not None:
+                break
+    with open(log) as file:
+        last = file.read().splitlines()[-1:]
+    raise BenchError(f"saslauthd-py serve does not get ready: {''.join(last) or 'it says nothing'}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

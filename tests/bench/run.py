@@ -1,0 +1,111 @@
+"""`python tests/bench/run.py`: our daemon against the budgets, and beside stock saslauthd. Linux; the comparison needs root."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+# Last, so that an installed saslauthd_py is the one that is measured.
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.bench import causes, compare, growth, hotspots, stalls, starting
+from tests.bench.bench import Bench
+from tests.bench.failures import BenchError
+from tests.bench.generator import Generator
+from tests.bench.report import Section, render
+
+SCENARIOS: dict[str, Callable[[Bench], Iterator[Section]]] = {
+    "compare": compare.run,
+    "stalls": stalls.run,
+    "causes": causes.run,
+    "memory": growth.run,
+    "start": starting.run,
+}
+
+_DIRECTORY = tempfile.gettempdir() if os.geteuid() else "/var/lib"
+"""As root, one whose whole path only root can write, as on a real site."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when everything was measured, even what is short; 1 when a section is void; 69 when nothing can be measured."""
+    options = _options().parse_args(arguments)
+    directory = tempfile.mkdtemp(prefix="saslauthd-py-bench-", dir=options.directory)
+    os.chmod(directory, 0o755)  # noqa: S103 - the daemon's user passes through it
+    sections: list[Section] = []
+    try:
+        bench = Bench(directory, Generator(directory), options.identities, options.rounds, options.requests, options.tries, _say)
+        for section in _sections(bench, options):
+            sections.append(section)
+            _say("")
+            print(render(section), flush=True)
+    except BenchError as error:
+        _say("")
+        print(f"bench: {error}", file=sys.stderr)
+        return 69
+    finally:
+        if not options.keep:
+            shutil.rmtree(directory)
+        if options.json:
+            _save(options, sections)
+    short = [f"{section.title}: {row}" for section in sections for row in section.short]
+    print("short of its budget: " + "; ".join(short) if short else "every budget is met")
+    return 1 if any(section.void for section in sections) else 0
+
+
+def _sections(bench: Bench, options: argparse.Namespace) -> Iterator[Section]:
+    for name in options.only:
+        yield from SCENARIOS[name](bench)
+    if options.profile:
+        yield hotspots.run(bench, options.profile)
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--only", type=_scenarios, default=list(SCENARIOS), metavar="LIST", help=f"of {','.join(SCENARIOS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each kind, turn about (default: %(default)s)")
+    parser.add_argument(
+        "--requests", type=int, default=100_000, help="in one run of the comparison; a quarter with one client (default: %(default)s)"
+    )
+    parser.add_argument("--identities", type=int, default=10_000, help="accounts that log in (default: %(default)s)")
+    parser.add_argument(
+        "--tries", type=float, default=1.0, metavar="PART", help="of the 5,000 or 1,000 tries a cause (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--profile", type=int, nargs="?", const=8, metavar="CLIENTS", help="also show where our time goes (default: 8 clients)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="everything that was measured, for a program")
+    parser.add_argument("--directory", metavar="DIR", default=_DIRECTORY, help="where to make stores and sockets (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="leave them there")
+    return parser
+
+
+def _scenarios(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    if unknown := set(names) - set(SCENARIOS):
+        raise argparse.ArgumentTypeError(f"no such scenario: {', '.join(sorted(unknown))}")
+    return names
+
+
+def _say(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _save(options: argparse.Namespace, sections: list[Section]) -> None:
+    machine = {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
+    found: dict[str, Any] = {"machine": machine, "options": {key: value for key, value in vars(options).items() if key != "json"}}
+    found["sections"] = [asdict(section) for section in sections]
+    with open(options.json, "w") as file:
+        json.dump(found, file, indent=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""The peer: Cyrus saslauthd with its shadow mechanism and its cache, in namespaces of its own.
+
+It sees a passwd and a shadow file of ours in place of the machine's, and the first process of its PID namespace ends with our end
+of a pipe: whatever becomes of the bench, no process of the daemon stays behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, NamedTuple
+
+from tests.bench import processes
+from tests.bench.failures import BenchError
+
+_START = """
+set -e
+mount --bind "$1/passwd" /etc/passwd
+mount --bind "$1/shadow" /etc/shadow
+saslauthd -a shadow -c -s 8192 -m "$1"
+exec cat >/dev/null
+"""
+_PATIENCE = 10.0
+
+
+class CacheStatistics(NamedTuple):
+    """The head of cache.mmap behind its 64 bytes of magic (saslauthd/cache.h: struct stats)."""
+
+    hits: int
+    misses: int
+    lock_failures: int
+    attempts: int
+    slots: int
+    buckets_per_slot: int
+    bucket_size: int
+    size: int
+    timeout: int
+
+
+def cache_statistics(path: str) -> CacheStatistics:
+    """BenchError: the file does not look as Cyrus SASL 2.1.28 makes it."""
+    with open(path, "rb") as file:
+        head = file.read(100)
+    if len(head) < 100 or not head.startswith(b"SASLAUTHD_CACHE_MAGIC\0"):
+        raise BenchError(f"{path}: not the cache of a saslauthd that we know, so its misses cannot be counted")
+    return CacheStatistics(*struct.unpack("=9I", head[64:]))
+
+
+@dataclass(slots=True)
+class Stock:
+    """A running daemon. `lifetime`: seconds that it remembers a login; `path` is its directory."""
+
+    path: str
+    namespace: subprocess.Popen[bytes]
+    name: str = "stock"
+    lifetime: float = 28800.0
+    _misses: int = 0
+
+    @property
+    def socket(self) -> str:
+        """Where it listens."""
+        return os.path.join(self.path, "mux")
+
+    def pids(self) -> tuple[int, ...]:
+        """The daemon's processes, without those that hold its namespaces."""
+        return tuple(pid for pid in processes.below(self.namespace.pid) if processes.name(pid) == "saslauthd")
+
+    def misses(self) -> int:
+        """How many logins the cache has not decided since the last call. Several are never counted as none, though races may lose one."""
+        before, self._misses = self._misses, cache_statistics(os.path.join(self.path, "cache.mmap")).misses
+        return self._misses - before
+
+
+@contextmanager
+def started(directory: str, names: list[str], encoding: str) -> Iterator[Stock]:
+    """The daemon, while it knows these names, all with one secret as `encoding`. BenchError: no root, not installed, does not start."""
+    if os.geteuid():
+        raise BenchError(
+            "stock saslauthd needs a shadow file of its own in a mount namespace: run as root, or name other scenarios by --only"
+        )
+    if not shutil.which("saslauthd"):
+        raise BenchError("no saslauthd to compare with: apt-get install sasl2-bin")
+    path = os.path.join(directory, "stock")
+    os.mkdir(path, 0o755)
+    _write_accounts(path, names, encoding)
+    # -d would keep it in the foreground, but log every login, and end by killing its caller's process group
+    namespace = subprocess.Popen(
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _START, "sh", path], stdin=subprocess.PIPE
+    )
+    try:
+        _wait(namespace, path)
+        yield Stock(path, namespace)
+    finally:
+        _stop(namespace)
+
+
+def _write_accounts(path: str, names: list[str], encoding: str) -> None:
+    with open("/etc/passwd") as real, open(os.path.join(path, "passwd"), "w") as passwd:
+        passwd.write(real.read() + "".join(f"{name}:x:59001:59001::/nonexistent:/usr/sbin/nologin\n" for name in names))
+    with open("/etc/shadow") as real, open(os.path.join(path, "shadow"), "w", opener=_private) as shadow:
+        shadow.write(real.read() + "".join(f"{name}:{encoding}:19000:0:99999:7:::\n" for name in names))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _wait(namespace: subprocess.Popen[bytes], path: str) -> None:
+    until = time.monotonic() + _PATIENCE
+    while not _listens(os.path.join(path, "mux")):
+        if namespace.poll() is not None or time.monotonic() > until:
+            raise BenchError("stock saslauthd does not start, see above; it needs root and mount namespaces")
+        time.sleep(0.02)
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
+
+
+def _stop(namespace: subprocess.Popen[bytes]) -> None:
+    pipe: IO[bytes] | None = namespace.stdin
+    if pipe:
+        pipe.close()
+    try:
+        namespace.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        namespace.kill()  # and with it, by --kill-child, everything in the namespace
+        namespace.wait()

@@ -1,0 +1,110 @@
+"""What the bench says of what it has measured: ratios, budgets, void rounds."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.bench import causes, compare, growth, stalls, starting
+from tests.bench.bench import Sample
+from tests.bench.failures import BenchError
+from tests.bench.generator import Load
+from tests.bench.processes import Memory
+from tests.bench.report import Budget, Row, Section, at_least, at_most, render
+from tests.bench.stock import cache_statistics
+
+LOAD = Load(1000, 1000, 0, 0, 0, 0, 0, 0, seconds=1.0, p50=0.001, p99=0.002, longest=0.003)
+
+
+def sample(rate: float = 1000.0, p99: float = 0.002, cpu: float = 10e-6, not_ok: int = 0, misses: int = 0) -> Sample:
+    load = dataclasses.replace(LOAD, seconds=1000 / rate, p99=p99, ok=1000 - not_ok, no=not_ok)
+    return Sample(load, cpu, misses, Memory(50_000_000, 40_000_000))
+
+
+def row(section: Section, name: str) -> Row:
+    return next(row for row in section.rows if row.name == name)
+
+
+def test_budgets_hold_at_their_limit_and_not_beyond() -> None:
+    assert at_least(1.6, 1.6) == Budget(">= 1.6", met=True)
+    assert not at_least(1.59, 1.6).met
+    assert at_most(0.6, 0.6).met
+    assert not at_most(0.61, 0.6).met
+
+
+def test_a_ratio_is_the_median_of_each_rounds_own() -> None:
+    rounds = {"stock": [sample(100), sample(200), sample(1000)], "ours": [sample(200), sample(200), sample(1500)]}
+    found = row(compare.section(8, rounds), "requests/s")
+    assert found.cells == ("200", "200", "1.50")
+    assert found.budget == Budget(">= 1.6", met=False)
+
+
+@pytest.mark.parametrize(("clients", "limited"), [(1, {"requests/s"}), (8, {"requests/s", "CPU us/request"})])
+def test_one_client_and_eight_have_no_budget_for_p99(clients: int, limited: set[str]) -> None:
+    section = compare.section(clients, {"stock": [sample()], "ours": [sample()]})
+    assert {found.name for found in section.rows if found.budget} == limited
+
+
+@pytest.mark.parametrize("clients", [64, 256])
+def test_short_rows_are_named(clients: int) -> None:
+    peer = [sample(1000, p99=0.010, cpu=20e-6)]
+    assert compare.section(clients, {"stock": peer, "ours": [sample(1600, p99=0.006, cpu=14e-6)]}).short == ()
+    short = compare.section(clients, {"stock": peer, "ours": [sample(1500, p99=0.007, cpu=15e-6)]}).short
+    assert short == ("requests/s", "p99 ms", "CPU us/request")
+
+
+def test_a_round_with_misses_or_wrong_answers_is_void() -> None:
+    good = {"stock": [sample()], "ours": [sample()]}
+    assert not compare.section(8, good).void
+    assert compare.section(8, good | {"stock": [sample(misses=3)]}).void == "stock missed 3 in its cache"
+    assert compare.section(8, good | {"ours": [sample(not_ok=2)]}).void == "ours did not answer OK to 2"
+
+
+def test_a_good_login_may_come_five_milliseconds_later() -> None:
+    assert stalls.section([LOAD], [dataclasses.replace(LOAD, p99=0.0069)], 1300).short == ()
+    assert stalls.section([LOAD], [dataclasses.replace(LOAD, p99=0.0071)], 1300).short == ("p99 ms",)
+    assert stalls.section([LOAD], [dataclasses.replace(LOAD, ok=999, closed=1)], 1300).void
+
+
+def test_a_cause_may_differ_by_two_per_cent_or_fifty_microseconds() -> None:
+    slow = {
+        "wrong": 0.010,
+        "unknown": 0.0101,
+        "locked": 0.0103,
+        "locked, right secret": 0.0097,
+        "expired": 0.01,
+        "expired, right secret": 0.01,
+    }
+    assert causes.section("x", 1, slow).short == ("locked", "locked, right secret")
+    quick = {cause: seconds / 10 for cause, seconds in slow.items()}
+    assert causes.section("x", 1, quick).short == ()
+
+
+def test_memory_grows_from_the_full_cache_on() -> None:
+    stages = {"start": 50, "cache full": 56, "500 logins": 60, "1,000 logins": 62}
+    section = growth.section({stage: Memory(size * 1_000_000, 0) for stage, size in stages.items()}, 0, 10)
+    assert section.short == ("1,000 logins",)
+    assert growth.section({"start": Memory(61_000_000, 0), "cache full": Memory(0, 0)}, 1, 10).short == ("start",)
+
+
+def test_the_median_start_counts() -> None:
+    assert starting.section([0.1, 0.2, 3.0]).short == ()
+    assert starting.section([0.1, 0.51, 0.6]).short == ("to READY",)
+
+
+def test_a_table_is_aligned() -> None:
+    rows = (Row("a", ("1", "22,222"), Budget(">= 1", met=True)), Row("longer", ("333", "")))
+    assert render(Section("title", ("one", "two"), rows, {}, void="why")).splitlines() == [
+        "title   VOID: why",
+        "         one      two   budget",
+        "a          1   22,222   >= 1     met",
+        "longer   333",
+    ]
+
+
+def test_a_cache_that_is_not_known_is_not_guessed_at(tmp_path: Path) -> None:
+    (tmp_path / "cache.mmap").write_bytes(b"SASLAUTHD_CACHE_MAGIC_2" + bytes(100))
+    with pytest.raises(BenchError, match="misses cannot be counted"):
+        cache_statistics(str(tmp_path / "cache.mmap"))

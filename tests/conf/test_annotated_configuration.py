@@ -1,0 +1,117 @@
+"""conf/saslauthd-py.toml, the manual that an admin reads first: it loads, and says of every key what is true."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from saslauthd_py.config.load import check, differences, parse
+from saslauthd_py.config.settings import BACKENDS, Listen, Route, Settings
+
+FILE = Path(__file__).parent.parent.parent / "conf" / "saslauthd-py.toml"
+TEXT = FILE.read_text()
+SWITCHED_ON = re.sub(r"^#(?=\S)", "", TEXT, flags=re.MULTILINE)
+"""The same with every key and table that stands behind a `#` without a space."""
+
+SINGLE = {name: type(section) for name, section in Settings() if isinstance(section, BaseModel)}
+
+
+MODELS: list[tuple[str, type[BaseModel]]] = [
+    *((f"[{name}]", model) for name, model in SINGLE.items()),
+    ("[[listen]]", Listen),
+    ("[[route]]", Route),
+    ("[backend.users]", BACKENDS["store"]),
+]
+"""The header under which the keys of each model are explained."""
+
+
+def table(text: str, header: str) -> str:
+    """The lines from the first active `header` up to the next table."""
+    start = re.search(rf"^{re.escape(header)}$", text, re.MULTILINE)
+    assert start is not None, header
+    rest = text[start.end() :]
+    return re.split(r"^\[", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def explained(header: str) -> dict[str, str]:
+    """Each key of a table as it is before anything is switched on, `#` or not, and the comment that stands above it."""
+    found: dict[str, str] = {}
+    comment: list[str] = []
+    block = re.split(r"^#\[", table(TEXT, header), maxsplit=1, flags=re.MULTILINE)[0]
+    for line in block.splitlines():
+        if key := re.match(r"#?(\w+) = ", line):
+            found[key[1]] = " ".join(comment)
+            comment = []
+        elif line.startswith("# "):
+            comment.append(line.removeprefix("# "))
+        else:
+            comment = []
+    return found
+
+
+def test_every_kind_of_backend_is_explained() -> None:
+    assert set(BACKENDS) == {"store"}, "a further kind needs its own example in conf/saslauthd-py.toml and in MODELS"
+
+
+@pytest.mark.parametrize("text", [TEXT, SWITCHED_ON], ids=["as it is", "all switched on"])
+def test_it_loads_without_a_warning(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "saslauthd-py.toml"
+    file.write_text(text)
+    assert check(str(file)).warnings == ()
+
+
+def test_switching_on_adds_examples() -> None:
+    examples = parse(SWITCHED_ON, "")
+    assert len(examples.listen) > len(parse(TEXT, "").listen)
+    assert len(examples.route) > len(parse(TEXT, "").route)
+
+
+def test_as_it_is_nothing_differs_from_the_defaults() -> None:
+    assert differences(parse(TEXT, "")) == {
+        "listen": [{"protocol": "saslauthd", "path": "/run/saslauthd/mux"}],
+        "backend": {"users": {"type": "store"}},
+        "route": [{"realm": "*", "backends": ["users"]}],
+    }
+
+
+@pytest.mark.parametrize(("header", "model"), MODELS)
+def test_every_key_is_there_with_its_explanation(header: str, model: type[BaseModel]) -> None:
+    keys = explained(header)
+    assert list(keys) == list(model.model_fields)
+    for key, field in model.model_fields.items():
+        assert field.description
+        assert keys[key].startswith(field.description), key
+
+
+def written_defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """The default of each key that has one which can be written."""
+    given = {"protocol": "saslauthd", "path": "/a", "realm": "*", "backends": ["a"], "type": "store"}
+    required = {key: given[key] for key, field in model.model_fields.items() if field.is_required()}
+    written = model.model_validate(required).model_dump(mode="json")
+    return {key: value for key, value in written.items() if key not in required and value is not None}
+
+
+@pytest.mark.parametrize(("header", "model"), MODELS)
+def test_every_key_stands_at_its_default(header: str, model: type[BaseModel]) -> None:
+    keys = tomllib.loads(table(TEXT, header))
+    defaults = written_defaults(model)
+    assert {key: keys[key] for key in defaults} == defaults
+
+
+def test_defaults_that_depend_on_the_machine_are_shown_switched_off() -> None:
+    off = {key for key in explained("[[listen]]") if key not in tomllib.loads(table(TEXT, "[[listen]]"))}
+    assert off == {key for key, field in Listen.model_fields.items() if field.default is None}
+    assert (
+        Listen.model_validate(tomllib.loads(TEXT)["listen"][0]).trusted_up_to.name.lower()
+        == tomllib.loads(SWITCHED_ON)["listen"][0]["trust"]
+    )
+
+
+def test_it_is_readable() -> None:
+    assert max(map(len, TEXT.splitlines())) <= 140
+    assert not re.search(r"[ \t]$|\t", TEXT, re.MULTILINE)

@@ -1,0 +1,19 @@
+"""Once a password has changed, no daemon on that store accepts the old one, however warm its cache is."""
+
+from __future__ import annotations
+
+from saslauthd_py.wire.saslauthd import NO
+from tests.interop.daemon import Site
+from tests.interop.old_password_trials import by_commands, by_commits, prepare
+
+
+def test_c6_old_password_is_refused_by_the_very_next_request_after_user_passwd(site: Site) -> None:
+    prepare(site)
+    with site.serving() as daemon:
+        assert by_commands(site, daemon, 50) == {NO: 50}
+
+
+def test_c6_old_password_is_refused_under_load_with_no_process_start_in_between(site: Site) -> None:
+    prepare(site)
+    with site.serving() as daemon:
+        assert by_commits(site, daemon, 200) == {NO: 200}
