@@ -58,7 +58,7 @@ format: $(DEV_STAMP) ## ruff format, and what ruff check can mend
 bench: $(PACKAGE_STAMP) ## tests/bench $(ARGS): the budgets, beside the stock daemon
 	@PYTHONSAFEPATH=1 exec $(BIN)/python tests/bench/run.py $(ARGS)
 
-man: $(DEV_STAMP) $(PACKAGE_STAMP) ## the man page, from the command's own parser
+man: $(PACKAGE_STAMP) ## the man page, from the command's own parser
 	@exec $(BIN)/python packaging/man.py $(ARGS)
 
 pins: ## packaging/requirements*.txt from pyproject.toml; needs uv; ARGS=--upgrade takes newer versions

@@ -54,11 +54,15 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One listener: `ours` where we bound it, None where it was inherited, and is never unlinked (rule H2)."""
+    """One listener: `ours` where we bound it, None where it was inherited, and is never unlinked (rule H2).
+
+    `allowed` are the user ids that may ask, None: whoever can open it.
+    """
 
     settings: Listen
     socket: socket.socket
-    ours: Listener | None = None
+    ours: Listener | None
+    allowed: frozenset[int] | None
 
 
 def serve(settings: Settings) -> None:
@@ -176,7 +180,7 @@ class _Daemon:
             number=number,
             path=listen.path,
             deadline=server.deadline,
-            allowed=_user_ids(listen) if listen.allow_users else None,
+            allowed=bound.allowed,
             trusted=listen.trusts_addresses,
             limits=wire.COMPAT_LIMITS if server.compat_limits else wire.LIMITS,
             default_realm=self._settings.identity.default_realm,
@@ -222,7 +226,7 @@ class _Daemon:
 async def _beat(loop: Loop, interval: float) -> None:
     while True:
         loop.beat()
-        await trio.sleep(interval / 2)
+        await trio.sleep(interval)
 
 
 def _bind(settings: Settings) -> list[Bound]:
@@ -231,11 +235,12 @@ def _bind(settings: Settings) -> list[Bound]:
     ids = _ids(settings)
     bound = []
     for listen in settings.listen:
+        allowed = _user_ids(listen) if listen.allow_users else None
         if given := listeners.choose(inherited, listen.path):
-            bound.append(Bound(listen, given))
+            bound.append(Bound(listen, given, None, allowed))
         else:
             ours = listeners.bind(listeners.resolve(listen.user, listen.group, listen.mode, listen.path, ids))
-            bound.append(Bound(listen, ours.socket, ours))
+            bound.append(Bound(listen, ours.socket, ours, allowed))
     taken = {one.socket for one in bound}
     if spare := [name for name, one in inherited.items() if one not in taken]:
         raise StartError(f"inherited socket {', '.join(spare)}: no [[listen]] has this path or name; add one, or change the socket unit")

@@ -81,9 +81,12 @@ class _MemoryBudget:
         self._queue.append(waiter)
         try:
             await waiter.served.wait()
-        except trio.Cancelled:
-            self._queue.remove(waiter)  # trio wakes a task once: either it was served, or it was cancelled and stands here still
-            self._serve()
+        except BaseException:
+            if waiter.served.is_set():  # in the same turn, after the cancellation and before it came here
+                self._give_back(size)
+            else:
+                self._queue.remove(waiter)
+                self._serve()
             raise
 
     def _give_back(self, size: int) -> None:

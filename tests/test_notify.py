@@ -123,6 +123,7 @@ def test_e9_only_ready_waits_for_a_service_manager_that_is_busy(
     while not heard or heard[-1] != b"READY=1":
         heard.append(service_manager.recv(4096))
     waiting.join()
+    assert notifier._socket.gettimeout() == 60
     assert answers == [True]
     assert heard == [b"WATCHDOG=1"] * sent + [b"READY=1"]
 

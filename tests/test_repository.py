@@ -24,7 +24,7 @@ TOP = {
 }
 HOMES = ("home", "root", "Users", "opt", "srv", "mnt", "media", "work", "workspace", "builds")
 """Where people and build machines keep their things: a path below one of these tells where a file was written."""
-HOSTS = {"keepachangelog.com", "semver.org"}
+HOSTS = {"keepachangelog.com", "json-schema.org"}
 """The hosts that a file may name, beside the reserved names of RFC 2606 and this machine's own."""
 
 _HOME_PATH = re.compile(rf"(?<![\w.~>/-])/({'|'.join(HOMES)})/[\w.-]+")

@@ -56,9 +56,9 @@ class StoreBackend:
         self._nursery = nursery
         self._options = options
         self._pending: list[str] | None = []
-        self._stale_profile = False
+        self._stale_profile = True
         self._rehashing: set[int] = set()
-        self._decoy = _decoy(reader.common_profile(watch.connection), options.scheme)
+        self._decoy = _decoy(None, options.scheme)
 
     def changes(self) -> Iterable[str] | None:
         """As `Watched.changes`."""
@@ -102,9 +102,9 @@ class StoreBackend:
         """Until cancelled: what logins must not wait for. The last uses are written once more at the end."""
         try:
             while True:
+                await self._recount()
                 await trio.sleep(HOUSEKEEPING)
                 await self._write_uses()
-                await self._recount()
         finally:
             with trio.CancelScope(shield=True):
                 await self._write_uses()

@@ -45,7 +45,7 @@ def _open(tty: str, instead: str) -> Iterator[int]:
 
 
 def _ask(terminal: int, question: str) -> bytes:
-    os.write(terminal, question.encode())
+    os.write(terminal, question.encode(errors="backslashreplace"))
     line = os.read(terminal, _MAX_LINE)
     if not line.endswith(b"\n"):
         raise CommandFailed(Exit.USAGE, "no answer at the terminal")

@@ -70,19 +70,22 @@ def _over(path: str, request: Request) -> Trial:
 def _directly(settings: Settings, request: Request, listener: str) -> tuple[str, Callable[[], Trial]]:
     from saslauthd_py import app
     from saslauthd_py.cli.as_daemon import become_daemon
+    from saslauthd_py.log import kv
     from saslauthd_py.verdict import Accepted, Unavailable
 
     def decide() -> Trial:
         began = time.monotonic()
         decision = app.decide_directly(settings, request, listener)
         seconds = time.monotonic() - began
+        asked = kv.Asked(_text(request.service), listener, None, seconds)
+        line = kv.decision(decision.user, decision.verdict, decision.backend, asked).decode()
         match decision.verdict:
             case Accepted():
-                return Trial("OK", str(decision), seconds)
+                return Trial("OK", line, seconds)
             case Unavailable():
-                return Trial("unavailable", str(decision), seconds)
+                return Trial("unavailable", line, seconds)
             case _:
-                return Trial("NO", str(decision), seconds)
+                return Trial("NO", line, seconds)
 
     return f"this process as {become_daemon(settings)}", decide
 

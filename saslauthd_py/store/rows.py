@@ -57,7 +57,7 @@ def _account(rows: list[_Row]) -> Account:
     try:
         credentials = () if rows[0][6] is None else tuple(_credential(list(group)) for _, group in groupby(rows, key=itemgetter(6)))
         return Account(number, Identity(local, realm), locked, created, changed, credentials)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise passwords.BrokenRecord(f"identity {number} of the store: {error}") from None
 
 
@@ -71,7 +71,14 @@ def _credential(rows: list[_Row]) -> Credential:
 def _restrictions(services: str, networks: str, expires: float | None) -> Restrictions:
     if services == networks == _NONE and expires is None:
         return UNRESTRICTED
-    return Restrictions(tuple(json.loads(services)), tuple(ip_network(network) for network in json.loads(networks)), expires)
+    return Restrictions(_texts(services), tuple(ip_network(network) for network in _texts(networks)), expires)
+
+
+def _texts(column: str) -> tuple[str, ...]:
+    found = json.loads(column)
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise ValueError("restrictions that are no list of texts")
+    return tuple(found)
 
 
 def _profile(encoding: Encoding) -> str | None:

@@ -99,7 +99,7 @@ class Watch:
 
     def _reopen(self) -> frozenset[str] | None:
         old = self.connection
-        changed = self._open(self._position)
+        changed = self._open(None if self._broken else self._position)
         old.close()
         self._broken = False
         return changed

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from pydantic import ValidationError
 
 from saslauthd_py.config import load as load_package
 from saslauthd_py.config.load import ConfigurationError, check, differences, findings, load, parse, render_toml, schema, written
@@ -172,7 +173,7 @@ def test_a8_a_secret_shows_itself_nowhere(write: Callable[[str, str, int], str])
     shown = (repr(settings), str(settings), render_toml(changed), repr(settings.model_dump()), settings.model_dump_json())
     assert not any(HIDDEN in text or "reveal" in text for text in shown)
     with pytest.raises(TypeError, match="a secret is not pickled"):
-        pickle.dumps(settings)
+        pickle.dumps(password(settings))
 
 
 def test_a8_an_error_carries_no_secret_along(write: Callable[[str, str, int], str]) -> None:
@@ -182,6 +183,12 @@ def test_a8_an_error_carries_no_secret_along(write: Callable[[str, str, int], st
     while error is not None:
         assert HIDDEN not in f"{error} {error!r} {error.args}"
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def test_a8_not_even_the_models_own_error_shows_a_secret() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Vault.model_validate({"type": "vault", "password": [HIDDEN], "parallel": HIDDEN})
+    assert HIDDEN not in str(caught.value)
 
 
 def test_a_secrets_file_stays_named_in_what_is_shown(write: Callable[[str, str, int], str]) -> None:

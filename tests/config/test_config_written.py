@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from saslauthd_py.config.load import differences, parse, render_toml, schema
-from saslauthd_py.config.settings import BACKENDS, Settings
+from saslauthd_py.config.settings import BACKENDS, Listen, Route, Settings
 from tests.config.samples import BACKEND, LISTEN, ROUTE, SMALL
 
 CHANGED = """\
@@ -98,7 +99,9 @@ def test_the_schema_is_json_and_has_every_key() -> None:
     assert described["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(described["properties"]) == set(Settings.model_fields)
     assert described["required"] == ["listen", "backend", "route"]
-    for model in (*BACKENDS.values(), *(type(section) for section in vars(parse(SMALL, "")).values() if hasattr(section, "model_fields"))):
+    sections: list[type[BaseModel]] = [Listen, Route, *BACKENDS.values()]
+    sections += [type(section) for _, section in Settings() if isinstance(section, BaseModel)]
+    for model in sections:
         properties = described["$defs"][model.__name__]["properties"]
         assert set(properties) == set(model.model_fields)
         assert all(described["description"] for described in properties.values())
@@ -107,6 +110,7 @@ def test_the_schema_is_json_and_has_every_key() -> None:
 def test_the_schema_is_of_what_an_admin_writes() -> None:
     described = json.loads(json.dumps(schema()))
     definitions = described["$defs"]
+    assert described["properties"]["server"] == {"$ref": "#/$defs/ServerSettings"}
     assert definitions["FailureSettings"]["properties"]["delay"]["default"] == "2s"
     assert definitions["Listen"]["properties"]["mode"]["default"] == "0660"
     assert definitions["Route"]["properties"]["service"]["default"] == "*"

@@ -14,8 +14,10 @@ import pytest
 from saslauthd_py.listeners import ListenError, bind
 from tests.listeners.sockets import (
     A_GROUP,
+    ENTERABLE,
     SETGID,
     SOMEBODY,
+    STICKY,
     answers,
     bound,
     forked,

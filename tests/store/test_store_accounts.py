@@ -9,13 +9,12 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from saslauthd_py import passwords
 from saslauthd_py.credential import UNRESTRICTED, Encoding, Kind, Restrictions
 from saslauthd_py.identity import Identity, InvalidIdentity, key, split
-from saslauthd_py.store import store as store_module
 from saslauthd_py.store.connection import reader
 from saslauthd_py.store.errors import BrokenStore, BusyStore, NameExists, NoSuchUser
 from saslauthd_py.store.model import NewSecret
@@ -72,8 +71,8 @@ def test_b5_realms_in_unicode_and_in_a_labels_are_one(store: Store) -> None:
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with Store.open(str(tmp_path_factory.mktemp("shelf") / "users.db"), create=True) as store, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module, "SETTLE", 0.0)
+    with Store.open(str(tmp_path_factory.mktemp("shelf") / "users.db"), create=True) as store:
+        sql(store, "PRAGMA synchronous=OFF")
         yield store
 
 
@@ -83,7 +82,6 @@ REALMS = st.sampled_from(["", "example.org", "Example.ORG", "bücher.example", "
 SPELLINGS: list[Callable[[str], str]] = [str.upper, str.lower, str.swapcase, str.title, lambda name: name + "1"]
 
 
-@settings(deadline=None)
 @given(LOCALS, REALMS, st.sampled_from(SPELLINGS))
 def test_b5_any_name_is_kept_as_given_and_collides_just_with_its_key(
     shelf: Store, local: str, realm: str, respell: Callable[[str], str]
@@ -162,7 +160,7 @@ def test_locking_and_unlocking(store: Store) -> None:
 def test_renaming(store: Store) -> None:
     before = store.add(ALICE, OLD)
     store.add(BOB)
-    with pytest.raises(NameExists, match="as bob@example.org"):
+    with pytest.raises(NameExists, match=r"as bob@example\.org$"):
         store.rename(ALICE, split("BOB@example.org"))
     assert store.rename(ALICE, split("alice@EXAMPLE.org")).identity == split("alice@EXAMPLE.org")
     renamed = store.rename(ALICE, split("Carol@example.net"))
@@ -211,7 +209,7 @@ def test_f1_what_fails_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(store_module.rows, "add_encoding", fail)
+    monkeypatch.setattr("saslauthd_py.store.rows.add_encoding", fail)
     with pytest.raises(OSError):  # noqa: PT011 - it has no text
         store.set_secret(ALICE, NEW)
     with pytest.raises(OSError):  # noqa: PT011 - it has no text
@@ -228,7 +226,7 @@ def test_c6_a_command_returns_at_the_earliest_5_ms_after_its_commit(path: str, s
             slept.append((seconds, found is not None and found.locked == "left"))
 
         store.add(ALICE)
-        monkeypatch.setattr(store_module.time, "sleep", sleep)
+        monkeypatch.setattr("saslauthd_py.store.store.time.sleep", sleep)
         store.lock(ALICE, "left")
     assert slept == [(0.005, True)]
 
@@ -302,7 +300,8 @@ def test_a_list_that_is_read_slowly_keeps_no_writer_waiting(path: str, store: St
     "harm",
     [
         "UPDATE secret SET services = 'smtp'",
-        "UPDATE secret SET services = '5'",
+        "UPDATE secret SET services = '\"\"'",
+        "UPDATE secret SET services = '[5]'",
         "UPDATE secret SET networks = '[\"here\"]'",
         "UPDATE secret SET networks = '[null]'",
         "UPDATE identity SET local = 'al' || char(10) || 'ice'",

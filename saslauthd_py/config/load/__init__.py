@@ -125,7 +125,7 @@ def _syntax(message: str, text: str) -> tuple[str, int | None]:
     what = message[: place.start()]
     line = int(place[1]) if place[1] else text.count("\n") + (not text.endswith("\n"))
     if what == "Invalid value":
-        what += "; a string stands in quotes"
+        what = "invalid value; a string stands in quotes" if place[1] else "the file ends in the middle of a value"
     elif what.startswith(("Cannot declare", "Cannot overwrite")):
         what = "this key or table is there already"
     return what[:1].lower() + what[1:], line

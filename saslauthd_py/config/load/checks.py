@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from saslauthd_py.config.load.findings import Finding
+from saslauthd_py.config.load.findings import Finding, written_path
 from saslauthd_py.config.settings import ANY, BackendSettings, Listen, Route, StoreSettings, drops_realm
 from saslauthd_py.config.settings.secret import in_line
 from saslauthd_py.config.settings.values import quoted, suggestion
@@ -87,8 +87,8 @@ def _schemes(parts: Parts) -> Iterator[Finding]:
 def _unknown_names(place: int, route: Route, parts: Parts) -> Iterator[Finding]:
     for at, name in enumerate(route.backends):
         if name not in parts.backend:
-            text = f"there is no [backend.{name}]" if name.isidentifier() else f"there is no backend {quoted(name)}"
-            yield Finding(("route", place, "backends", at), text + suggestion(name, parts.backend))
+            text = f"there is no [{written_path(('backend', name))}]{suggestion(name, parts.backend)}"
+            yield Finding(("route", place, "backends", at), text)
     paths = [listen.path for listen in parts.listen if listen is not None]
     if len(paths) == len(parts.listen):
         for at, name in enumerate(route.listener):

@@ -29,7 +29,7 @@ MAX_SOCKET_PATH = 107
 
 _MAX_PATH = 4095
 _MAX_NAME = 255
-_MAX_SHOWN = 60
+_MAX_SHOWN = 200
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = r"[0-9]{1,9}(ms|s|m|h|d)"
 _MODE = r"0?[0-7]{3}"

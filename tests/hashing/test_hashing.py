@@ -1,0 +1,300 @@
+"""Hashes in threads: as many as cores, within a bound of memory, in order, and cancelled only while they wait."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from saslauthd_py import hashing, passwords
+from saslauthd_py.credential import Encoding
+from saslauthd_py.hashing import Hashing
+from saslauthd_py.passwords import SCHEMES, BrokenRecord, SecretTooLong, UnknownScheme
+from saslauthd_py.passwords.scheme import Parameters
+from saslauthd_py.secret import Secret
+
+MIB = 1 << 20
+ROOM = 200 * MIB
+SECRET = Secret(b"tanstaaf")
+
+
+class Gated:
+    """A scheme whose hash ends when the test says so: a record is its name and its MiB, as `first 20`."""
+
+    name = "gated"
+    labels: tuple[str, ...] = ()
+    sigils: tuple[str, ...] = ()
+    longest = 100
+    ends_at_nul = False
+    most_work = 1
+
+    def __init__(self) -> None:
+        self.usual: Parameters | None = {"MiB": 120}
+        self.begun: list[str] = []
+        self.began: defaultdict[str, trio.Event] = defaultdict(trio.Event)
+        self.running: dict[str, int] = {}
+        self.most_memory = 0
+        self._gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+
+    def parameters(self, text: str) -> Parameters | None:
+        return {"MiB": int(text.split()[1])}
+
+    def price(self, parameters: Parameters) -> tuple[int, int]:
+        return 1, parameters["MiB"] * MIB
+
+    def matches(self, text: str, secret: bytes) -> bool:
+        name, size = text.split()
+        trio.from_thread.run_sync(self._begin, name, int(size))
+        self._gates[name].wait()
+        trio.from_thread.run_sync(self.running.pop, name)
+        return secret == SECRET.reveal()
+
+    def make(self, secret: bytes) -> str:
+        self.matches("made 120", secret)
+        return "made 120"
+
+    def decoy(self, parameters: Parameters) -> str:
+        raise KeyError
+
+    def preload(self) -> None: ...
+
+    def finish(self, *names: str) -> None:
+        for name in names:
+            self._gates[name].set()
+
+    def _begin(self, name: str, size: int) -> None:
+        self.begun.append(name)
+        self.began[name].set()
+        self.running[name] = size
+        self.most_memory = max(self.most_memory, sum(self.running.values()))
+
+
+@pytest.fixture
+def gated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gated]:
+    scheme = Gated()
+    monkeypatch.setitem(SCHEMES, scheme.name, scheme)
+    yield scheme
+    assert not scheme.running
+
+
+class Asked:
+    """Verifications asked for one after the other, and what became of each."""
+
+    def __init__(self, nursery: trio.Nursery, own: Hashing, gated: Gated) -> None:
+        self.results: dict[str, bool] = {}
+        self.ended: defaultdict[str, trio.Event] = defaultdict(trio.Event)
+        self._nursery = nursery
+        self._hashing = own
+        self._gated = gated
+
+    async def start(self, name: str, size: int, scope: trio.CancelScope | None = None) -> None:
+        """Ask for one; it has its thread or stands in the queue when this returns."""
+        self._nursery.start_soon(self._run, name, size, scope or trio.CancelScope())
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def finish(self, name: str) -> None:
+        """Let its hash end; what may run instead has its thread when this returns."""
+        self._gated.finish(name)
+        await self.ended[name].wait()
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def running(self, *names: str) -> None:
+        """These hashes run, and no other has a thread."""
+        assert self._hashing._threads.borrowed_tokens == len(names)
+        for name in names:
+            await self._gated.began[name].wait()
+        assert self._gated.running.keys() == set(names)
+
+    def idle(self, memory: int = ROOM) -> None:
+        """Nothing is held, and nobody waits."""
+        assert self._hashing._threads.borrowed_tokens == 0
+        assert self._hashing._memory._free == memory
+        assert not self._hashing._memory._queue
+
+    async def _run(self, name: str, size: int, scope: trio.CancelScope) -> None:
+        with scope:
+            self.results[name] = await self._hashing.verify(Encoding("gated", f"{name} {size}"), SECRET)
+        self.ended[name].set()
+
+
+async def test_verify_and_make_are_those_of_passwords() -> None:
+    own = Hashing()
+    for scheme in ("argon2id", "sha512crypt"):
+        made = await own.make(scheme, SECRET)
+        assert made.scheme == scheme
+        assert await own.verify(made, SECRET) is True
+        assert await own.verify(made, Secret(b"wrong")) is False
+
+
+async def test_errors_come_through_and_take_nothing(gated: Gated, nursery: trio.Nursery) -> None:
+    own = Hashing(threads=1)
+    for _ in range(3):
+        with pytest.raises(UnknownScheme):
+            await own.make("foo", SECRET)
+        with pytest.raises(SecretTooLong):
+            await own.make("bcrypt", Secret(b"x" * 73))
+        with pytest.raises(BrokenRecord):
+            await own.verify(Encoding("foo", "x"), SECRET)
+        with pytest.raises(BrokenRecord, match="libcrypt refuses"):
+            await own.verify(Encoding("yescrypt", "$y$jCT$zz$" + "z" * 43), SECRET)
+    Asked(nursery, own, gated).idle(hashing.MEMORY)
+
+
+def test_less_memory_than_one_record_may_take_is_refused() -> None:
+    with pytest.raises(ValueError, match="129 MiB"):
+        Hashing(memory=129 * MIB - 1)
+
+
+async def test_as_many_hashes_as_threads_run_at_once_in_order(gated: Gated, nursery: trio.Nursery) -> None:
+    asked = Asked(nursery, Hashing(threads=2, memory=ROOM), gated)
+    for name in "abcd":
+        await asked.start(name, 1)
+    await asked.running("a", "b")
+    await asked.finish("b")
+    await asked.running("a", "c")
+    await asked.finish("c")
+    await asked.running("a", "d")
+    gated.finish("a", "d")
+    for name in "ad":
+        await asked.ended[name].wait()
+    assert asked.results == dict.fromkeys("abcd", True)
+    asked.idle()
+
+
+async def test_d11_memory_is_never_exceeded_and_all_get_their_turn(gated: Gated, nursery: trio.Nursery) -> None:
+    asked = Asked(nursery, Hashing(threads=8, memory=ROOM), gated)
+    sizes = [128, 60, 20, 100, 1, 99, 128, 72, 5, 128]
+    for number, size in enumerate(sizes):
+        await asked.start(f"{number}", size)
+    await asked.running("0", "1")
+    await asked.finish("0")
+    await asked.running("1", "2", "3", "4")
+    for number in range(1, len(sizes)):
+        await gated.began[f"{number}"].wait()
+        await asked.finish(f"{number}")
+    assert asked.results == {f"{number}": True for number in range(len(sizes))}
+    assert gated.most_memory <= 200
+    asked.idle()
+
+
+async def test_d11_record_that_may_not_be_tried_is_broken_at_once(gated: Gated, nursery: trio.Nursery) -> None:
+    own = Hashing(threads=1, memory=ROOM)
+    asked = Asked(nursery, own, gated)
+    await asked.start("first", 128)
+    await asked.start("second", 128)
+    with pytest.raises(BrokenRecord, match="130 MiB"):
+        await own.verify(Encoding("gated", "giant 130"), SECRET)
+    await asked.running("first")
+    gated.finish("first", "second")
+
+
+async def test_d11_making_a_record_is_weighed_too(gated: Gated, nursery: trio.Nursery) -> None:
+    own = Hashing(threads=8, memory=ROOM)
+    asked = Asked(nursery, own, gated)
+    await asked.start("big", 100)
+    nursery.start_soon(own.make, "gated", SECRET)
+    await trio.testing.wait_all_tasks_blocked()
+    await asked.running("big")
+    await asked.finish("big")
+    await asked.running("made")
+    gated.finish("made")
+
+
+async def test_d11_small_hash_does_not_overtake_a_big_one(gated: Gated, nursery: trio.Nursery) -> None:
+    asked = Asked(nursery, Hashing(threads=8, memory=ROOM), gated)
+    await asked.start("first", 100)
+    await asked.start("big", 128)
+    await asked.start("small", 1)
+    await asked.running("first")
+    await asked.finish("first")
+    await asked.running("big", "small")
+    gated.finish("big", "small")
+
+
+async def test_cancelled_waiter_leaves_its_place_to_the_next(gated: Gated, nursery: trio.Nursery) -> None:
+    asked = Asked(nursery, Hashing(threads=8, memory=ROOM), gated)
+    given_up = trio.CancelScope()
+    await asked.start("first", 100)
+    await asked.start("big", 128, given_up)
+    await asked.start("small", 50)
+    await asked.running("first")
+    given_up.cancel()
+    await asked.ended["big"].wait()
+    await trio.testing.wait_all_tasks_blocked()
+    await asked.running("first", "small")
+    await asked.finish("first")
+    await asked.finish("small")
+    assert asked.results == {"first": True, "small": True}
+    asked.idle()
+
+
+async def test_waiter_without_a_thread_gives_its_memory_back_when_cancelled(gated: Gated, nursery: trio.Nursery) -> None:
+    asked = Asked(nursery, Hashing(threads=1, memory=ROOM), gated)
+    given_up = trio.CancelScope()
+    await asked.start("first", 100)
+    await asked.start("second", 90, given_up)
+    given_up.cancel()
+    await asked.ended["second"].wait()
+    await asked.finish("first")
+    assert gated.begun == ["first"]
+    asked.idle()
+
+
+async def test_waiter_served_and_cancelled_in_one_turn_takes_nothing(gated: Gated, nursery: trio.Nursery) -> None:
+    own = Hashing(threads=8, memory=ROOM)
+    asked = Asked(nursery, own, gated)
+    given_up = trio.CancelScope()
+    async with own._memory.taken(ROOM):
+        await asked.start("late", 128, given_up)
+    given_up.cancel()
+    await asked.ended["late"].wait()
+    assert gated.begun == []
+    asked.idle()
+
+
+async def test_waiter_cancelled_and_then_served_in_one_turn_takes_nothing(gated: Gated, nursery: trio.Nursery) -> None:
+    own = Hashing(threads=8, memory=ROOM)
+    asked = Asked(nursery, own, gated)
+    given_up = trio.CancelScope()
+    async with own._memory.taken(ROOM):
+        await asked.start("late", 128, given_up)
+        given_up.cancel()
+    await asked.ended["late"].wait()
+    assert gated.begun == []
+    asked.idle()
+
+
+async def test_running_hash_is_waited_for_and_keeps_its_place(gated: Gated, nursery: trio.Nursery) -> None:
+    asked = Asked(nursery, Hashing(threads=1, memory=ROOM), gated)
+    given_up = trio.CancelScope()
+    await asked.start("running", 128, given_up)
+    await asked.start("next", 128)
+    given_up.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    await asked.running("running")
+    assert not asked.ended["running"].is_set()
+    await asked.finish("running")
+    await asked.running("next")
+    gated.finish("next")
+
+
+async def test_loop_goes_on_while_a_hash_runs() -> None:
+    own = Hashing(threads=1)
+    decoy = passwords.decoy("argon2id m=19456,t=2,p=1")
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        while turns < 100:
+            await own.verify(decoy, SECRET)
+        nursery.cancel_scope.cancel()
