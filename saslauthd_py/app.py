@@ -131,7 +131,7 @@ async def _authenticating(settings: Settings, watches: dict[str, Watch]) -> Asyn
 def _routes(settings: Settings, members: dict[str, Member]) -> Routes:
     return Routes(
         Route(
-            realms=frozenset(realm if realm == "*" else identity.fold_realm(realm) for realm in route.realm),
+            realms=frozenset(route.realm),
             services=frozenset(route.service),
             listeners=frozenset(route.listener),
             members=tuple(members[name] for name in route.backends),

@@ -277,3 +277,9 @@ def test_no_secret_is_in_any_line_whatever_happens(site: Site) -> None:
         ask(site.mux, b"alice", b"hunter2", b"smtp", b"example.test")
         daemon.wait_for_line("unavailable")
         assert "hunter2" not in "\n".join(daemon.log())
+
+
+def test_what_the_configuration_does_not_use_is_not_imported() -> None:
+    program = "import sys, saslauthd_py.app; print(*sorted({'ldap3', 'pam', 'pamela', 'passlib', 'pyasn1', 'asyncio'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), cwd="/", capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -62,7 +62,7 @@ def cost_to_make(scheme: str) -> Cost:
 def needs_rehash(encoding: Encoding, scheme: str) -> bool:
     """Whether `make(scheme, ...)` would give something better: another scheme, an older form of it, or a higher cost.
 
-    Raises UnknownScheme for a `scheme` that is not made, BrokenRecord for an encoding that `verify` could not have found right.
+    Raises UnknownScheme for a `scheme` that is not made, BrokenRecord for an encoding of it that `verify` could not have found right.
     """
     usual = cost_to_make(scheme)
     if encoding.scheme != scheme:

@@ -45,12 +45,13 @@ class Daemon(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run against one daemon. `cpu`: seconds a request, of all its processes."""
+    """One run against one daemon. `cpu`: seconds a request, of all its processes; `elsewhere`: the part of the machine that others took."""
 
     load: Load
     cpu: float
     misses: int
     memory: processes.Memory
+    elsewhere: float = 0.0
 
     def figures(self) -> dict[str, Any]:
         """Everything, for a program."""
@@ -88,11 +89,20 @@ class Bench:
 
     def measure(self, daemon: Daemon, clients: int, requests: int, file: str = "") -> Sample:
         """One run of the requests in `file`: without one, of good logins, one account after the other."""
-        before = processes.cpu(daemon.pids())
+        begun, busy, used, generating = time.monotonic(), processes.busy(), processes.cpu(daemon.pids()), _children()
         load = self.generator.run(daemon.socket, clients, requests, file or self.logins)
         time.sleep(_SETTLE)
         pids = daemon.pids()
-        return Sample(load, (processes.cpu(pids) - before) / load.requests, daemon.misses(), processes.memory(pids))
+        used = processes.cpu(pids) - used
+        others = processes.busy() - busy - used - (_children() - generating)
+        elsewhere = max(0.0, others / (time.monotonic() - begun) / (os.cpu_count() or 1))
+        return Sample(load, used / load.requests, daemon.misses(), processes.memory(pids), elsewhere)
+
+
+def _children() -> float:
+    """Seconds of CPU of the generators that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 class Warmth:

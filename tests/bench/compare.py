@@ -48,6 +48,7 @@ def section(clients: int, rounds: Rounds) -> Section:
         _row("CPU us/request", rounds, lambda sample: sample.cpu * 1e6, "{:.1f}", (lambda ratio: at_most(ratio, 0.7)) if many else None),
         _row("RSS MB", rounds, lambda sample: sample.memory.resident / 1e6, "{:.1f}"),
         _row("PSS MB", rounds, lambda sample: sample.memory.proportional / 1e6, "{:.1f}"),
+        Row("busy elsewhere", (*(f"{median(sample.elsewhere for sample in rounds[daemon]):.0%}" for daemon in ("stock", "ours")), "")),
         _sum("not OK", rounds, lambda sample: sample.load.not_ok),
         _sum("cache misses", rounds, lambda sample: sample.misses),
     )

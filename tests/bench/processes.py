@@ -43,6 +43,13 @@ def cpu(pids: tuple[int, ...]) -> float:
     return sum(sum(map(int, fields[11:15])) for pid in pids if (fields := _stat(pid))) / _TICK
 
 
+def busy() -> float:
+    """Seconds that all processors have worked since the machine started, for whomever: time stolen by other guests of its host too."""
+    with open("/proc/stat") as file:
+        user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, file.readline().split()[1:9])
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / _TICK
+
+
 def memory(pids: tuple[int, ...]) -> Memory:
     """What these hold at this moment."""
     rollups = [_rollup(pid) for pid in pids]

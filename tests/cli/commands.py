@@ -15,7 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from saslauthd_py.cli.environment import Environment
-from saslauthd_py.cli.main import run
+from saslauthd_py.cli.main import find, run
+from saslauthd_py.cli.parser import build
+
+for parser in build().walk():
+    find(parser.name)  # imported here once, not in every fork
 
 NO_TERMINAL = "/nonexistent/tty"
 PATIENCE = 20.0

@@ -128,6 +128,7 @@ def test_keys_are_shown_as_an_admin_writes_them() -> None:
         ("a = [1,\n2,\n", "2: not TOML: the file ends in the middle of a value"),
         ("a = 1\n\n\na = 2", "4: not TOML: this key or table is there already"),
         ("[a]\n[a]", "2: not TOML: this key or table is there already"),
+        ("a = {}\n[a.b]\n", "2: not TOML: this key or table is there already"),
         ("a = " + "9" * 5000, "not TOML: a number with too many digits"),
         ("a = " + "[" * 100_000, "nested too deeply: that is no configuration"),
     ],

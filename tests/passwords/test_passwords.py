@@ -154,6 +154,7 @@ def test_rehash_is_due_for_another_scheme_and_not_for_the_same(scheme: str) -> N
     assert not passwords.needs_rehash(new, scheme)
     for other in set(passwords.makeable()) - {scheme}:
         assert passwords.needs_rehash(new, other)
+    assert passwords.needs_rehash(Encoding("foo", "of a scheme that we do not know"), scheme)
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def _syntax(message: str, text: str) -> tuple[str, int | None]:
     line = int(place[1]) if place[1] else text.count("\n") + (not text.endswith("\n"))
     if what == "Invalid value":
         what = "invalid value; a string stands in quotes" if place[1] else "the file ends in the middle of a value"
-    elif what.startswith(("Cannot declare", "Cannot overwrite")):
+    elif what.startswith("Cannot "):
         what = "this key or table is there already"
     return what[:1].lower() + what[1:], line
 

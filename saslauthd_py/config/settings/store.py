@@ -18,5 +18,5 @@ class StoreSettings(BackendSettings):
         60.0, description='How long a right password is remembered; a change is seen at once all the same. "0s": not at all.'
     )
     path: AbsolutePath = Field("/var/lib/saslauthd-py/users.db", description="The database; its directory is the daemon's alone (0700).")
-    scheme: str = Field("argon2id", description="How new passwords are hashed; `saslauthd-py hash --help` lists the schemes.")
+    scheme: str = Field("argon2id", description='How new passwords are hashed, such as "argon2id", "yescrypt", "bcrypt" or "sha512crypt".')
     rehash: StrictBool = Field(True, description="Hash a password anew, by `scheme`, when it is used and its hash is weaker.")
