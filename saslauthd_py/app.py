@@ -44,6 +44,9 @@ _logger = logging.getLogger(__name__)
 SWITCH_INTERVAL = 0.0005
 """Seconds that a thread may keep the interpreter from the loop; Python's own 5 ms would be a visible part of a login."""
 
+SPARE_DESCRIPTORS = 64
+"""For the store, the log, threads and listeners, beside the clients."""
+
 DROP_REPORT = 10.0
 """Seconds between two lines that say how many log lines were dropped."""
 
@@ -73,17 +76,19 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGHUP, lambda *_: None)  # from the first line on: a reload that comes too early must not end us (rule E9)
     os.umask(0o077)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    privileges.raise_nofile()
-    with _start_errors():
-        bound = _bind(settings)
-        _drop(settings)
-    identity.preload()
-    passwords.preload()
+    descriptors = privileges.raise_nofile()
     with _start_errors(), ExitStack() as stack:
+        bound = _bind(settings)
+        stack.callback(_let_go, bound)
+        _drop(settings)
+        identity.preload()
+        passwords.preload()
         output = _output(settings)
         stack.callback(output.writer.close)
         stack.enter_context(_logging_to(output))
         watches = {name: stack.enter_context(_watch(name, backend)) for name, backend in settings.backend.items()}
+        if descriptors < settings.server.max_connections + SPARE_DESCRIPTORS:
+            _logger.warning("%d descriptors are too few for max_connections: set LimitNOFILE=65536 in the unit", descriptors)
         trio.run(_Daemon(settings, bound, watches, output).run, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
@@ -163,7 +168,8 @@ class _Daemon:
             if self._notifier.watchdog_interval:
                 nursery.start_soon(_beat, loop, self._notifier.watchdog_interval)
             await self._until_stopped()
-            self._stop_listening(loop)
+            loop.stop_listening()
+            _let_go(self._bound)
             for held in helds:
                 held.release()
             with trio.move_on_after(server.deadline) as draining:
@@ -193,7 +199,7 @@ class _Daemon:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             gc.collect()
             gc.freeze()  # what lives as long as the daemon is never walked again: a full collection is a pause for every login
-            paths = ", ".join(bound.settings.path for bound in self._bound)
+            paths = ", ".join(one.settings.path for one in self._bound)
             _logger.info("saslauthd-py %s serves %s", __version__, paths)
             self._notifier.ready(f"serving {paths}")
             async for number in signals:
@@ -202,13 +208,6 @@ class _Daemon:
                     self._notifier.stopping()
                     return
                 _logger.warning("SIGHUP: nothing is read anew; restart the daemon to change its configuration")
-
-    def _stop_listening(self, loop: Loop) -> None:
-        loop.stop_listening()
-        for bound in self._bound:
-            if bound.ours is not None:
-                listeners.unlink_own(bound.ours)
-            bound.socket.close()
 
     def _pulse(self) -> None:
         self._notifier.watchdog()
@@ -245,6 +244,15 @@ def _bind(settings: Settings) -> list[Bound]:
     if spare := [name for name, one in inherited.items() if one not in taken]:
         raise StartError(f"inherited socket {', '.join(spare)}: no [[listen]] has this path or name; add one, or change the socket unit")
     return bound
+
+
+def _let_go(bound: list[Bound]) -> None:
+    """Close the listeners, and take away the paths that are ours; at the stop, and when a start fails half way."""
+    while bound:
+        one = bound.pop()
+        if one.ours is not None:
+            listeners.unlink_own(one.ours)
+        one.socket.close()
 
 
 def _ids(settings: Settings) -> privileges.Ids:

@@ -136,6 +136,15 @@ async def test_d9_backend_is_not_asked_for_a_service_it_does_not_serve(autojump_
         assert isinstance((await it.ask(service="imap")).verdict, Accepted)
 
 
+async def test_d9_error_after_the_proof_is_an_outage(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with desk(users=ScriptedBackend()) as it:
+        monkeypatch.setattr(it.cache, "remember", fail)
+        assert isinstance((await it.ask()).verdict, Unavailable)
+
+
 async def test_c8_same_request_in_flight_is_verified_once_and_survives_one_client(autojump_clock: MockClock) -> None:
     gate = trio.Event()
     backend = ScriptedBackend(gate=gate)

@@ -20,6 +20,7 @@ import trio
 
 from saslauthd_py.front.connections import Connection, Connections, Port, State
 from saslauthd_py.front.sockets import OUT_OF_RESOURCES
+from saslauthd_py.listeners import BACKLOG
 
 _logger = logging.getLogger(__name__)
 
@@ -125,16 +126,16 @@ class Loop:
         _logger.error("cannot accept on %s: %s; trying again in %g s. Raise LimitNOFILE", port.path, error.strerror, EXHAUSTED_PAUSE)
         self._pause()
 
-    def stop_listening(self) -> tuple[socket.socket, ...]:
-        """Serve what waits in the backlogs once more, then accept nobody. Returns the listeners, for whoever closes them."""
+    def stop_listening(self) -> None:
+        """Serve what waits in the backlogs, then accept nobody. The listeners are whoever's who added them."""
         for port in self._listeners:
-            port.round()
+            for _ in range(BACKLOG // BATCH):
+                if not port.round():
+                    break
             port.settle()
         self._pause()
         self._resume_at = None
-        listeners = tuple(self._listeners.values())
         self._listeners.clear()
-        return listeners
 
     async def drained(self) -> None:
         """Return when no client is left that has a whole request or has not read its reply. Cancellation changes nothing."""

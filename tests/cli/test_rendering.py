@@ -103,11 +103,9 @@ def test_steps_are_seen_at_once_and_closed_when_nobody_looks() -> None:
         finally:
             ended = True
 
-    out = open(theirs, "w")
-    render(Steps(steps()), Environment(io.BytesIO(), out, io.StringIO(), {}), as_json=False)
-    assert ended
-    with pytest.raises(BrokenPipeError):
-        out.close()
+    with pytest.raises(BrokenPipeError), open(theirs, "w") as out:  # raised by what is still to be flushed
+        render(Steps(steps()), Environment(io.BytesIO(), out, io.StringIO(), {}), as_json=False)
+        assert ended
 
 
 def test_text_is_printed_as_it_is_and_ends_its_line() -> None:
