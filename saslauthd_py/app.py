@@ -80,9 +80,9 @@ def serve(settings: Settings) -> None:
     with _start_errors(), ExitStack() as stack:
         bound = _bind(settings)
         stack.callback(_let_go, bound)
-        _drop(settings)
         identity.preload()
         passwords.preload()
+        _drop(settings)  # from here on there may be nothing to import any more
         output = _output(settings)
         stack.callback(output.writer.close)
         stack.enter_context(_logging_to(output))

@@ -87,9 +87,10 @@ def key(identity: Identity, fold_case: bool = True) -> Key:
 
 
 def account(identity: Identity) -> str:
-    """What counts as one account for cache, flights and limits: NFKC, casefolded (rule B1). Never shown, never stored."""
-    local = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", identity.local).casefold())
-    return f"{local}@{fold_realm(identity.realm)}"
+    """What counts as one account for cache, flights and limits (rule B1): all spellings of one key, NFKC-casefolded. Never shown."""
+    folded = key(identity)
+    local = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded.local).casefold())
+    return f"{local}@{folded.realm}"
 
 
 def fold_realm(realm: str) -> str:

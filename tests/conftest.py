@@ -7,6 +7,7 @@ of the run lists what is missing and how it is installed. With CI=true such a sk
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import shutil
 import subprocess
@@ -40,7 +41,9 @@ class Probe(NamedTuple):
         if "::" in self.what:
             perl = shutil.which("perl", path=SEARCH_PATH)
             return perl is not None and subprocess.run([perl, f"-M{self.what}", "-e1"], capture_output=True, check=False).returncode == 0
-        return shutil.which(self.what, path=SEARCH_PATH) is not None or (self.what.startswith("/") and os.path.exists(self.what))
+        if self.what.startswith("/"):
+            return bool(glob.glob(self.what))
+        return shutil.which(self.what, path=SEARCH_PATH) is not None
 
 
 @functools.cache

@@ -283,3 +283,18 @@ def test_what_the_configuration_does_not_use_is_not_imported() -> None:
     program = "import sys, saslauthd_py.app; print(*sorted({'ldap3', 'pam', 'pamela', 'passlib', 'pyasn1', 'asyncio'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], env=environment(), cwd="/", capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_e9_sighup_is_caught_before_the_imports_that_take_a_while() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Hangup:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'trio':\n"
+        "            os.kill(os.getpid(), signal.SIGHUP)\n"
+        "sys.meta_path.insert(0, Hangup())\n"
+        "from saslauthd_py.cli.main import main\n"
+        "sys.exit(main(['serve', '--config', '/nonexistent/file']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), cwd="/", capture_output=True, text=True, check=False)
+    assert done.returncode == 66, done.stderr

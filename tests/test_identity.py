@@ -96,6 +96,18 @@ def test_b1_account_counts_spellings_of_one_name_as_one() -> None:
     assert identity.account(Identity("alice")) != identity.account(Identity("alice", "example.test"))
 
 
+@pytest.mark.parametrize(("one", "other"), [("a\u0345\uff9e", "a\u03b9\uff9e"), ("Straße", "STRASSE"), ("\u1e9e", "ss")])
+def test_b1_names_with_one_key_are_one_account(one: str, other: str) -> None:
+    assert identity.key(Identity(one)) == identity.key(Identity(other))
+    assert identity.account(Identity(one)) == identity.account(Identity(other))
+
+
+@given(names, names)
+def test_b1_account_follows_the_key(one: str, other: str) -> None:
+    if identity.key(Identity(one)) == identity.key(Identity(other)):
+        assert identity.account(Identity(one)) == identity.account(Identity(other))
+
+
 @pytest.mark.parametrize(
     ("template", "asked", "expected"),
     [

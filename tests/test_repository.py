@@ -22,9 +22,9 @@ TOP = {
     *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", ".gitignore", ".ci"),
     *("saslauthd_py", "tests", "conf", "packaging"),
 }
-HOMES = ("home", "root", "Users", "opt", "srv", "mnt", "media", "work", "workspace", "builds")
+HOMES = ("home", "root", "Users", "mnt", "media", "work", "workspace", "builds")
 """Where people and build machines keep their things: a path below one of these tells where a file was written."""
-HOSTS = {"keepachangelog.com", "json-schema.org"}
+HOSTS = {"keepachangelog.com", "json-schema.org", "trio.readthedocs.io"}
 """The hosts that a file may name, beside the reserved names of RFC 2606 and this machine's own."""
 
 _HOME_PATH = re.compile(rf"(?<![\w.~>/-])/({'|'.join(HOMES)})/[\w.-]+")

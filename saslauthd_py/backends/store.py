@@ -134,8 +134,10 @@ class StoreBackend:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
             account = await trio.to_thread.run_sync(self._find_waiting, key)
-        if account is not None and not self._options.fold_case and identity.key(account.identity, fold_case=False) != identity.key(
-            name, fold_case=False
+        if (
+            account is not None
+            and not self._options.fold_case
+            and identity.key(account.identity, fold_case=False) != identity.key(name, fold_case=False)
         ):
             return None
         return account

@@ -44,31 +44,27 @@ def become_owner(path: str, create_for: tuple[int, int] | None = None) -> None:
 def check(path: str) -> None:
     """Raises UnsafeStore unless directory, database, -wal and -shm are this process's user's and closed to all others; NoSuchStore."""
     check_directory(path)
-    try:
-        _check(path, os.lstat(path), stat.S_IFREG)
-    except FileNotFoundError:
-        raise NoSuchStore(f"{path}: no such store; `saslauthd-py user add` makes one") from None
+    if not _check(path, stat.S_IFREG):
+        raise NoSuchStore(f"{path}: no such store; `saslauthd-py user add` makes one")
     for side in SIDE_FILES:
-        try:
-            found = os.lstat(path + side)
-        except FileNotFoundError:
-            continue
-        _check(path + side, found, stat.S_IFREG)
+        _check(path + side, stat.S_IFREG)
 
 
 def check_directory(path: str) -> None:
     """As `check`, of the directory alone."""
     directory = os.path.dirname(os.path.abspath(path))
+    if not _check(directory, stat.S_IFDIR):
+        raise NoSuchStore(f"{directory}: no such directory")
+
+
+def _check(name: str, kind: int) -> bool:
+    """False: it is not there."""
     try:
-        found = os.lstat(directory)
+        found = os.lstat(name)
     except FileNotFoundError:
-        raise NoSuchStore(f"{directory}: no such directory") from None
+        return False
     except OSError as error:
-        raise StoreError(f"{directory}: {error.strerror}") from None
-    _check(directory, found, stat.S_IFDIR)
-
-
-def _check(name: str, found: os.stat_result, kind: int) -> None:
+        raise StoreError(f"{name}: {error.strerror}") from None
     if stat.S_IFMT(found.st_mode) != kind:
         raise UnsafeStore(f"{name}: {_what(found)}; a store is a file of its own in a directory of its own")
     if found.st_uid != os.geteuid():
@@ -76,6 +72,7 @@ def _check(name: str, found: os.stat_result, kind: int) -> None:
     if found.st_mode & 0o077:
         mode = "0700" if kind == stat.S_IFDIR else "0600"
         raise UnsafeStore(f"{name}: mode {stat.S_IMODE(found.st_mode):04o} lets others in; run: chmod {mode} {name}")
+    return True
 
 
 def _make_directory(directory: str, owner: tuple[int, int]) -> os.stat_result:

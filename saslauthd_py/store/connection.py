@@ -8,19 +8,48 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
 from saslauthd_py import passwords
 from saslauthd_py.store import schema
-from saslauthd_py.store.errors import BrokenStore, BusyStore, NewerStore, NoSuchStore, StoreError
+from saslauthd_py.store.errors import BrokenStore, BusyStore, NewerStore, NoSuchStore, StoreError, UnsafeStore
+
+_ADVICE = {
+    sqlite3.SQLITE_IOERR: "; look at the disk and at the kernel's log, then restart the daemon",
+    sqlite3.SQLITE_FULL: "; make room there",
+    sqlite3.SQLITE_READONLY: "; is its file system mounted read-only?",
+    sqlite3.SQLITE_CANTOPEN: "; look at its permissions, and at how many files this process has open",
+}
 
 COMMAND_WAIT = 5.0
 """Seconds that a command waits for another writer."""
 
 UNSETTLED = 50_000_000
 """Nanoseconds after its last write in which a file may be written again within the same tick of its mtime, or may be half checkpointed."""
+
+
+_held: Counter[tuple[str, int, int]] = Counter()
+
+
+def hold(path: str, inode: int, device: int) -> None:
+    """From now on this process reads `path` (absolute) as this file for good, and opens no other one there: see `other_file`."""
+    _held[path, inode, device] += 1
+
+
+def release(path: str, inode: int, device: int) -> None:
+    """Undo one `hold`."""
+    _held[path, inode, device] -= 1
+
+
+def other_file(path: str) -> UnsafeStore:
+    """What to say of a file that took the place of one that is held. SQLite finds the -wal by name, and would mix the two."""
+    return UnsafeStore(
+        f"{path}: another file is in its place; put the old one back or restart the daemon;"
+        " `saslauthd-py restore` writes into the file and needs neither"
+    )
 
 
 def connect(path: str, how: str, wait: float) -> sqlite3.Connection:
@@ -33,18 +62,19 @@ def connect(path: str, how: str, wait: float) -> sqlite3.Connection:
 
 
 def reader(path: str, wait: float = 0.0) -> sqlite3.Connection:
-    """A connection that reads a store that is there, in autocommit, and waits `wait` seconds at most. Usable from any one thread at a time.
+    """A connection that reads a store that is there, in autocommit, and waits `wait` seconds at most; usable from any one thread at a time.
 
     It is opened for writing, because a reader of a WAL database that cannot write its -shm breaks; `query_only` keeps it from doing so.
+    Raises UnsafeStore where another file is held (`hold`), sqlite3.Error.
     """
-    connection = connect(path, "mode=rw", wait)
+    connection = _connect_file(path, wait)
     connection.execute("PRAGMA query_only=ON")
     return connection
 
 
 def writer(path: str, wait: float = COMMAND_WAIT) -> sqlite3.Connection:
-    """A connection that writes: every commit is on the disk when it returns (rule F1)."""
-    connection = connect(path, "mode=rw", wait)
+    """As `reader`, for writing: every commit is on the disk when it returns (rule F1)."""
+    connection = _connect_file(path, wait)
     connection.execute("PRAGMA synchronous=FULL")
     return connection
 
@@ -90,7 +120,7 @@ def store_error(path: str, error: sqlite3.Error) -> StoreError:
         return BrokenStore(f"{path}: damaged ({error}); mend it with `saslauthd-py restore`")
     if kind == sqlite3.SQLITE_CANTOPEN and not os.path.lexists(path):
         return NoSuchStore(f"{path}: no such store")
-    return StoreError(f"{path}: {error}")
+    return StoreError(f"{path}: {error}{_ADVICE.get(kind, '')}")
 
 
 @contextmanager
@@ -102,6 +132,17 @@ def translated(path: str) -> Iterator[None]:
         raise BrokenStore(f"{path}: {error}") from None
     except sqlite3.Error as error:
         raise store_error(path, error) from error
+
+
+def _connect_file(path: str, wait: float) -> sqlite3.Connection:
+    path = os.path.abspath(path)
+    held = [file for (name, *file), count in list(_held.items()) if name == path and count > 0]
+    if held:
+        with suppress(FileNotFoundError):
+            found = os.lstat(path)
+            if [found.st_ino, found.st_dev] not in held:
+                raise other_file(path)
+    return connect(path, "mode=rw", wait)
 
 
 def _kind(error: sqlite3.Error) -> int:

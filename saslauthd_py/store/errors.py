@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from saslauthd_py.backend import BackendUnreadable
-
 
 class StoreError(Exception):
     """Any of the below."""
@@ -35,7 +33,3 @@ class BrokenStore(StoreError):
 
 class BusyStore(StoreError):
     """Another process kept the store locked for longer than a command waits."""
-
-
-class BackendBusy(BackendUnreadable):
-    """The store is locked at this moment: a thread may look again and wait, the loop may not (rule E3)."""

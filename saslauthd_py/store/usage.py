@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 
 from saslauthd_py.store.connection import COMMAND_WAIT, connect, reader, store_error, translated
@@ -27,6 +28,8 @@ _USED = """
     ON CONFLICT (store, secret) DO UPDATE SET last = max(last, excluded.last)
 """
 
+_LAST = "SELECT secret, last FROM use WHERE store = ? AND secret IN (SELECT value FROM json_each(?))"
+
 
 def write(path: str, uses: Mapping[int, float]) -> None:
     """Note when these secrets (by id) were used (Unix time); an earlier time than the one noted is ignored.
@@ -43,14 +46,14 @@ def write(path: str, uses: Mapping[int, float]) -> None:
         connection.execute("COMMIT")
 
 
-def read(path: str) -> dict[int, float]:
-    """When each secret was last used; empty where nothing was noted yet. Raises StoreError."""
+def read(path: str, secrets: Iterable[int]) -> dict[int, float]:
+    """When these secrets (by id) were last used; those of which nothing was noted yet are left out. Raises StoreError."""
     store, beside = _store(path), _beside(path)
     if not os.path.lexists(beside):
         return {}
     with _opened(beside) as connection:
         connection.execute(_TABLE)
-        return dict(connection.execute("SELECT secret, last FROM use WHERE store = ?", (store,)))
+        return dict(connection.execute(_LAST, (store, json.dumps(list(secrets)))))
 
 
 def _beside(path: str) -> str:

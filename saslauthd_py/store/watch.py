@@ -14,11 +14,11 @@ import sqlite3
 from contextlib import closing
 from typing import NamedTuple
 
-from saslauthd_py.backend import BackendUnreadable
+from saslauthd_py.backend import BackendBusy, BackendUnreadable
 from saslauthd_py.store import access, changes
 from saslauthd_py.store.changes import Generations, Position
-from saslauthd_py.store.connection import check_file, reader, store_error, translated, unsettled
-from saslauthd_py.store.errors import BackendBusy, BusyStore, NoSuchStore, StoreError, UnsafeStore
+from saslauthd_py.store.connection import check_file, hold, other_file, reader, release, store_error, translated, unsettled
+from saslauthd_py.store.errors import BusyStore, NoSuchStore, StoreError, UnsafeStore
 from saslauthd_py.store.migrations import open_current
 
 _NOTHING: frozenset[str] = frozenset()
@@ -51,10 +51,11 @@ class Watch:
         """Open the store at `path`, migrated where it is older. Raises StoreError."""
         self._path = os.path.abspath(path)
         self._generations = Generations()
-        self._broken = False
+        self._broken = self._closed = False
         with closing(open_current(self._path)), translated(self._path):
             self._first = _file(self._path)
             self._open(None)
+        hold(self._path, self._first.inode, self._first.device)
 
     def look(self) -> frozenset[str] | None:
         """The accounts (as `identity.account` makes them) changed since the last look that did not raise; None: any may have.
@@ -78,11 +79,15 @@ class Watch:
         return self._generations[account]
 
     def close(self) -> None:
-        """Close the store; a damaged file is left as it is."""
+        """Close the store; a damaged file is left as it is. A second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         if self._broken:
             _leave_open(self.connection)
         else:
             self.connection.close()
+            release(self._path, self._first.inode, self._first.device)
 
     def _changed(self) -> frozenset[str] | None:
         file = self._file()
@@ -128,10 +133,7 @@ class Watch:
     def _file(self) -> _File:
         file = _file(self._path)
         if file.inode != self._first.inode or file.device != self._first.device:
-            raise UnsafeStore(
-                f"{self._path}: another file is in its place; put the old one back or restart the daemon;"
-                " `saslauthd-py restore` writes into the file and needs neither"
-            )
+            raise other_file(self._path)
         return file
 
 

@@ -19,8 +19,11 @@ from tests.bench.failures import BenchError
 from tests.bench.generator import login
 from tests.bench.report import Budget, Row, Section
 
-_SCHEMES = {"sha512crypt": 5000, "argon2id": 1000}
-"""And the tries of each cause."""
+_SHA512CRYPT = "$6$benching$dR.1r/4bEGlhlYVdrEIDt9BE/qhAOB.QFESfHcB.oTbHQROKK5K/H30J.a7AHGWUZb0yyzjBiQt7HqEc2.L7./"
+"""SECRET with the scheme's own 5,000 rounds, as it stands in most shadow files: the quicker the work, the more shows beside it."""
+
+_TRIES = {"sha512crypt": 5000, "argon2id": 1000}
+"""Of each cause."""
 
 CAUSES = ("wrong", "unknown", "secretless", "locked", "locked, right secret", "expired", "expired, right secret")
 _WARM_UP = 50
@@ -28,13 +31,13 @@ _WARM_UP = 50
 
 def run(bench: Bench) -> Iterator[Section]:
     """One section for each scheme."""
-    for scheme, tries in _SCHEMES.items():
+    for scheme, tries in _TRIES.items():
         bench.say(f"causes: {scheme}")
         yield _measure(bench, scheme, max(1, round(tries * bench.tries)))
 
 
 def _measure(bench: Bench, scheme: str, tries: int) -> Section:
-    encoding = passwords.make(scheme, Secret(SECRET.encode()))
+    encoding = passwords.recognise(_SHA512CRYPT) if scheme == "sha512crypt" else passwords.make(scheme, Secret(SECRET.encode()))
     accounts = [
         *(Account(Identity(f"other{number}", REALM), encoding) for number in range(20)),
         Account(Identity("wrong", REALM), encoding),

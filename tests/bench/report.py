@@ -52,7 +52,7 @@ def at_most(value: float, limit: float, unit: str = "") -> Budget:
 
 def render(section: Section) -> str:
     """The section's title and its table; names to the left, figures to the right, budgets last."""
-    lines = [("", *section.columns, "budget", "")]
+    lines = [("", *section.columns, "budget" if any(row.budget for row in section.rows) else "", "")]
     lines += [
         (row.name, *row.cells, *((row.budget.text, "met" if row.budget.met else "SHORT") if row.budget else ("", "")))
         for row in section.rows

@@ -7,11 +7,11 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 # Last, so that an installed saslauthd_py is the one that is measured.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -37,6 +37,7 @@ _DIRECTORY = tempfile.gettempdir() if os.geteuid() else "/var/lib"
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when everything was measured, even what is short; 1 when a section is void; 69 when nothing can be measured."""
     options = _options().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # by way of every `finally`, so that no daemon stays behind
     directory = tempfile.mkdtemp(prefix="saslauthd-py-bench-", dir=options.directory)
     os.chmod(directory, 0o755)  # noqa: S103 - the daemon's user passes through it
     sections: list[Section] = []
@@ -55,40 +56,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.rmtree(directory)
         if options.json:
             _save(options, sections)
-    short = [f"{section.title}: {row}" for section in sections for row in section.short]
-    print("short of its budget: " + "; ".join(short) if short else "every budget is met")
-    return 1 if any(section.void for section in sections) else 0
+    return _conclude(sections)
 
 
 def _sections(bench: Bench, options: argparse.Namespace) -> Iterator[Section]:
-    for name in options.only:
+    for name in options.only or ([] if options.profile else SCENARIOS):
         yield from SCENARIOS[name](bench)
     if options.profile:
         yield hotspots.run(bench, options.profile)
 
 
+def _conclude(sections: list[Section]) -> int:
+    for section in sections:
+        if section.void:
+            print(f"VOID: {section.title}: {section.void}")
+        if section.short:
+            print(f"short of its budget: {section.title}: {', '.join(section.short)}")
+    return 1 if any(section.void for section in sections) else 0
+
+
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--only", type=_scenarios, default=list(SCENARIOS), metavar="LIST", help=f"of {','.join(SCENARIOS)} (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each kind, turn about (default: %(default)s)")
-    parser.add_argument(
-        "--requests", type=int, default=100_000, help="in one run of the comparison; a quarter with one client (default: %(default)s)"
+    add = parser.add_argument
+    add("--only", type=_scenarios, metavar="LIST", help=f"of {','.join(SCENARIOS)} (default: all)")
+    add("--rounds", type=int, default=5, help="runs of each kind, turn about (default: %(default)s)")
+    add("--requests", type=int, default=100_000, help="in one run of the comparison, a quarter with one client (default: %(default)s)")
+    add("--identities", type=int, default=10_000, help="accounts that log in (default: %(default)s)")
+    add("--tries", type=float, default=1.0, metavar="PART", help="of the 5,000 or 1,000 tries a cause (default: %(default)s)")
+    add(
+        "--profile",
+        type=int,
+        nargs="?",
+        const=8,
+        metavar="CLIENTS",
+        help="only where our time goes, or after what --only names (default: 8)",
     )
-    parser.add_argument("--identities", type=int, default=10_000, help="accounts that log in (default: %(default)s)")
-    parser.add_argument(
-        "--tries", type=float, default=1.0, metavar="PART", help="of the 5,000 or 1,000 tries a cause (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--profile", type=int, nargs="?", const=8, metavar="CLIENTS", help="also show where our time goes (default: 8 clients)"
-    )
-    parser.add_argument("--json", metavar="FILE", help="everything that was measured, for a program")
-    parser.add_argument("--directory", metavar="DIR", default=_DIRECTORY, help="where to make stores and sockets (default: %(default)s)")
-    parser.add_argument("--keep", action="store_true", help="leave them there")
+    add("--json", metavar="FILE", help="everything that was measured, for a program")
+    add("--directory", metavar="DIR", default=_DIRECTORY, help="where to make stores and sockets (default: %(default)s)")
+    add("--keep", action="store_true", help="leave them there")
     return parser
 
 
 def _scenarios(text: str) -> list[str]:
-    names = [name for name in text.split(",") if name]
+    names = text.split(",")
     if unknown := set(names) - set(SCENARIOS):
         raise argparse.ArgumentTypeError(f"no such scenario: {', '.join(sorted(unknown))}")
     return names
@@ -101,8 +111,7 @@ def _say(text: str) -> None:
 
 def _save(options: argparse.Namespace, sections: list[Section]) -> None:
     machine = {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
-    found: dict[str, Any] = {"machine": machine, "options": {key: value for key, value in vars(options).items() if key != "json"}}
-    found["sections"] = [asdict(section) for section in sections]
+    found = {"machine": machine, "options": vars(options), "sections": [asdict(section) for section in sections]}
     with open(options.json, "w") as file:
         json.dump(found, file, indent=1)
 

@@ -69,14 +69,7 @@ def test_a_good_login_may_come_five_milliseconds_later() -> None:
 
 
 def test_a_cause_may_differ_by_two_per_cent_or_fifty_microseconds() -> None:
-    slow = {
-        "wrong": 0.010,
-        "unknown": 0.0101,
-        "locked": 0.0103,
-        "locked, right secret": 0.0097,
-        "expired": 0.01,
-        "expired, right secret": 0.01,
-    }
+    slow = dict.fromkeys(causes.CAUSES, 0.010) | {"unknown": 0.0101, "locked": 0.0103, "locked, right secret": 0.0097}
     assert causes.section("x", 1, slow).short == ("locked", "locked, right secret")
     quick = {cause: seconds / 10 for cause, seconds in slow.items()}
     assert causes.section("x", 1, quick).short == ()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.cli.commands import Outcome, forked
 
@@ -72,3 +74,14 @@ class Site:
         """`user add`, which succeeds."""
         outcome = self.user("add", name, "--password-stdin", *flags, stdin=password)
         assert outcome.code == 0, outcome.err
+
+    def shown(self, name: str) -> dict[str, Any]:
+        """What `user show --json` tells of an account."""
+        outcome = self.user("show", name, "--json")
+        assert outcome.code == 0, outcome.err
+        fields: dict[str, Any] = json.loads(outcome.out)
+        return fields
+
+    def right(self, name: str, secret: bytes) -> bool:
+        """Whether a login is accepted, as the daemon's own pieces decide."""
+        return forked("test", name, "--direct", "--password-stdin", "--config", self.configuration, stdin=secret).code == 0

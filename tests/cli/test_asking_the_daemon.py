@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,50 +12,13 @@ import pytest
 from saslauthd_py.cli.exits import CommandFailed
 from saslauthd_py.cli.saslauthd_client import Answer, as_libsasl, ask
 from saslauthd_py.secret import Secret
-from saslauthd_py.wire import saslauthd
 from saslauthd_py.wire.saslauthd import NO, OK, Request
 from tests.cli.commands import forked, invoke
+from tests.cli.peers import Reply, answering
 from tests.cli.sites import OWNER, Site
 
 PASSWORD = b"correct horse"
 REQUEST = as_libsasl("tim", Secret(PASSWORD), "smtp", "", "")
-
-
-class Peer(threading.Thread):
-    """Answers connections in turn: a reply (bytes, in pieces of a tuple), or nothing and a close."""
-
-    def __init__(self, path: Path, replies: list[bytes | tuple[bytes, ...]]) -> None:
-        super().__init__()
-        self.path = str(path)
-        self.requests: list[Request] = []
-        self._replies = replies
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen()
-
-    def run(self) -> None:
-        for reply in self._replies:
-            connection, _ = self._listener.accept()
-            with connection:
-                request = saslauthd.parse(connection.recv(65536))
-                assert isinstance(request, Request)
-                self.requests.append(request)
-                for piece in reply if isinstance(reply, tuple) else (reply,):
-                    connection.sendall(piece)
-
-    def close(self) -> None:
-        self.join()
-        self._listener.close()
-
-
-@contextmanager
-def answering(directory: Path, *replies: bytes | tuple[bytes, ...]) -> Iterator[Peer]:
-    peer = Peer(directory / "mux", list(replies))
-    peer.start()
-    try:
-        yield peer
-    finally:
-        peer.close()
 
 
 def sent(directory: Path, *words: str) -> Request:
@@ -108,12 +68,11 @@ def test_secret_from_a_file_loses_one_newline(tmp_path: Path) -> None:
         (b"\0\7NO sorry", 77, "NO", "rejected"),
         (b"\0\0", 77, "NO", "rejected"),  # libsasl: whatever does not begin with OK
         (b"", 75, "unavailable", "closed without an answer: a mail server says 454, try later"),
+        (None, 75, "unavailable", "closed without an answer: a mail server says 454, try later"),  # reset
         (b"\0\2O", 75, "unavailable", "closed without an answer: a mail server says 454, try later"),
     ],
 )
-def test_every_answer_has_its_code_and_word(
-    tmp_path: Path, reply: bytes | tuple[bytes, ...], code: int, verdict: str, meaning: str
-) -> None:
+def test_every_answer_has_its_code_and_word(tmp_path: Path, reply: Reply, code: int, verdict: str, meaning: str) -> None:
     with answering(tmp_path, reply, reply) as peer:
         words = ("test", "tim@example.org", "--password-stdin", "--socket", peer.path)
         people = invoke(*words, stdin=PASSWORD)

@@ -6,7 +6,6 @@ import pytest
 
 from tests.cli.commands import at_terminal
 from tests.cli.sites import Site
-from tests.cli.test_user_commands import right
 
 NEW, AGAIN = "New password of alice: ", "The same again: "
 
@@ -16,14 +15,14 @@ def test_add_asks_twice_without_an_echo(site: Site) -> None:
     assert (dialogue.code, dialogue.echo) == (0, True)
     assert "pass word" not in dialogue.screen
     assert dialogue.screen.splitlines() == [NEW, AGAIN, f"{site.store}: made", "alice: added"]
-    assert right(site, "alice", b"pass word")
+    assert site.right("alice", b"pass word")
 
 
 def test_passwd_asks_twice(site: Site) -> None:
     site.add("alice")
     dialogue = at_terminal("user", "passwd", "alice", "--config", site.configuration, answers=[(NEW, b"new\n"), (AGAIN, b"new\n")])
     assert (dialogue.code, dialogue.echo) == (0, True)
-    assert right(site, "alice", b"new")
+    assert site.right("alice", b"new")
 
 
 def test_two_different_passwords_are_65_and_change_nothing(site: Site) -> None:
@@ -31,7 +30,7 @@ def test_two_different_passwords_are_65_and_change_nothing(site: Site) -> None:
     dialogue = at_terminal("user", "passwd", "alice", "--config", site.configuration, answers=[(NEW, b"one\n"), (AGAIN, b"two\n")])
     assert (dialogue.code, dialogue.echo) == (65, True)
     assert "the two passwords differ; nothing was changed" in dialogue.screen
-    assert right(site, "alice", b"old")
+    assert site.right("alice", b"old")
 
 
 def test_empty_password_is_65(site: Site) -> None:
@@ -56,7 +55,7 @@ def test_ctrl_c_is_130_with_the_echo_back(site: Site) -> None:
     assert (dialogue.code, dialogue.echo) == (130, True)
     assert "half" not in dialogue.screen
     assert "Traceback" not in dialogue.screen
-    assert right(site, "alice", b"old")
+    assert site.right("alice", b"old")
 
 
 def test_end_of_file_is_64(site: Site) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -103,9 +104,9 @@ def test_steps_are_seen_at_once_and_closed_when_nobody_looks() -> None:
         finally:
             ended = True
 
-    with pytest.raises(BrokenPipeError), open(theirs, "w") as out:  # raised by what is still to be flushed
+    with suppress(BrokenPipeError), open(theirs, "w") as out:  # raised at the end by what was never read
         render(Steps(steps()), Environment(io.BytesIO(), out, io.StringIO(), {}), as_json=False)
-        assert ended
+    assert ended
 
 
 def test_text_is_printed_as_it_is_and_ends_its_line() -> None:

@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from saslauthd_py.cli import demo, demo_site
+from saslauthd_py.cli.exits import CommandFailed
+from saslauthd_py.cli.saslauthd_client import Answer
+from saslauthd_py.wire.saslauthd import NO, OK
 from tests.cli.commands import PATIENCE, forked, invoke
+from tests.cli.peers import answering
 from tests.cli.sites import OWNER, Site
 
 
@@ -85,12 +90,12 @@ class Demo:
 
 @contextmanager
 def serving(command: list[str], user: str | None = None) -> Iterator[Demo]:
-    demo = Demo(command, user)
+    running = Demo(command, user)
     try:
-        yield demo
+        yield running
     finally:
-        demo.process.terminate()
-        demo.ended()
+        running.process.terminate()
+        running.ended()
 
 
 def once(command: list[str], *flags: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -122,6 +127,7 @@ def test_once_proves_both_answers_and_leaves_nothing(installed: list[str], site:
     assert "    smtpd_sasl_type = cyrus\n" in done.stdout
     assert "accepted user=demo@example.org" in done.stderr
     assert "rejected user=demo@example.org" in done.stderr
+    assert "SIGTERM: draining" in done.stderr  # ended as a service manager would, not killed
     assert not directory.exists()
 
 
@@ -161,34 +167,37 @@ def test_a_demo_that_cannot_start_is_75_and_leaves_nothing(installed: list[str],
     assert not directory.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serves_on_until_it_is_ended(installed: list[str], number: signal.Signals) -> None:
-    with serving(installed) as demo:
-        password = demo.told("user .* password (.*)")
-        outcome = invoke("test", "Demo@Example.org", "--socket", demo.socket, "--password-stdin", "--json", stdin=password.encode())
+    with serving(installed) as running:
+        password = running.told("user .* password (.*)")
+        outcome = invoke("test", "Demo@Example.org", "--socket", running.socket, "--password-stdin", "--json", stdin=password.encode())
         assert json.loads(outcome.out)["verdict"] == "OK"
-        daemon, socket = demo.daemon, demo.socket
+        daemon, socket = running.daemon, running.socket
         assert alive(daemon)
-        demo.process.send_signal(number)
-        code, log = demo.ended()
+        running.process.send_signal(number)
+        code, log = running.ended()
     assert (code, "Traceback" in log) == (0, False)
     assert not alive(daemon)
     assert not os.path.exists(os.path.dirname(socket))
 
 
-def test_password_is_in_no_command_line_and_no_environment(installed: list[str]) -> None:
-    with serving(installed) as demo:
-        password = demo.told("user .* password (.*)").encode()
-        for pid in (demo.process.pid, demo.daemon):
+@pytest.mark.parametrize(("expected", "reply"), [(Answer.ACCEPTED, NO), (Answer.REJECTED, OK), (Answer.REJECTED, b"")])
+def test_a_proof_that_does_not_hold_is_75(tmp_path: Path, expected: Answer, reply: bytes) -> None:
+    with answering(tmp_path, reply), pytest.raises(CommandFailed, match=f"instead of {expected.value}") as failed:
+        demo._proved(demo_site.Site(str(tmp_path)), "a password", "secret", expected)
+    assert failed.value.code == 75
+
+
+def test_password_is_in_no_command_line_and_a_killed_daemon_ends_the_demo_with_75(installed: list[str]) -> None:
+    with serving(installed) as running:
+        password = running.told("user .* password (.*)").encode()
+        for pid in (running.process.pid, running.daemon):
             for name in ("cmdline", "environ"):
                 assert password not in Path(f"/proc/{pid}/{name}").read_bytes()
-
-
-def test_a_daemon_that_is_killed_ends_the_demo_with_75(installed: list[str]) -> None:
-    with serving(installed) as demo:
-        directory = os.path.dirname(demo.socket)
-        os.kill(demo.daemon, signal.SIGKILL)
-        code, log = demo.ended()
+        directory = os.path.dirname(running.socket)
+        os.kill(running.daemon, signal.SIGKILL)
+        code, log = running.ended()
     assert code == 75
     assert log.endswith("saslauthd-py: the daemon ended with status -9: see the log above\n")
     assert not os.path.exists(directory)

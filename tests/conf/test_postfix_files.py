@@ -10,6 +10,7 @@ import pytest
 
 from saslauthd_py.config.load import parse
 from tests.interop.postfix import CONF, MUX, SERVICES, write_configuration
+from tests.interop.waiting import PATIENCE
 
 PORTS = {service: 2525 + number for number, service in enumerate(SERVICES)}
 LAST_RESORT = ("reject_unauth_destination", "reject")
@@ -24,7 +25,7 @@ def conf(tmp_path: Path) -> Path:
 
 def postconf(conf: Path, *arguments: str) -> str:
     """What postconf prints. It complains about names that Postfix does not know, and about lines given twice."""
-    done = subprocess.run(["/usr/sbin/postconf", "-c", str(conf), *arguments], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(["/usr/sbin/postconf", "-c", str(conf), *arguments], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stderr == ""
     return done.stdout
 

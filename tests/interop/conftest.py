@@ -18,10 +18,12 @@ from tests.interop.postfix import Postfix
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Path]:
     """A directory that every user can search and only root can write, all the way up: what /run is to a real site."""
+    before = os.umask(0o022)  # whatever it is, Postfix and the daemon's user must find their way
     directory = Path(tempfile.mkdtemp(prefix="saslauthd-py-", dir="/run" if os.geteuid() == 0 else None))
     directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory)
+    os.umask(before)
 
 
 @pytest.fixture

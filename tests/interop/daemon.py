@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import saslauthd_py
+from tests.interop.waiting import PATIENCE
+
+__all__ = ["PATIENCE", "Daemon", "Site", "environment", "listener", "new_site"]
 
 USER, GROUP = "nobody", "nogroup"
 """Whom a daemon started as root becomes, and whose the store is."""
-PATIENCE = 20.0
-"""Seconds until a daemon that does not do its part fails the test."""
 
 _CONFIGURATION = """\
 {listeners}

@@ -7,9 +7,7 @@ from os import PathLike, fspath
 
 from saslauthd_py.secret import Secret
 from saslauthd_py.wire.saslauthd import NO, OK, Request, encode
-
-PATIENCE = 20.0
-"""Seconds; longer than any deadline of the daemon."""
+from tests.interop.waiting import PATIENCE
 
 __all__ = ["NO", "OK", "ask", "exchange"]
 

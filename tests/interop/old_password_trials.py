@@ -29,6 +29,7 @@ from saslauthd_py.store.model import NewSecret
 from saslauthd_py.store.store import Store
 from tests.interop.daemon import Daemon, Site, environment, listener, new_site
 from tests.interop.mux import NO, OK, ask
+from tests.interop.waiting import PATIENCE
 
 TURNING, STEADY = "turning@example.test", "steady@example.test"
 FIRST = "pw-0"
@@ -77,7 +78,7 @@ def load(site: Site) -> Iterator[Counter[str]]:
         yield counts
     finally:
         for loader in started:
-            counts.update(json.loads(loader.communicate(timeout=20)[0]))
+            counts.update(json.loads(loader.communicate(timeout=PATIENCE)[0]))
 
 
 def _start(command: list[str]) -> subprocess.Popen[str]:
@@ -122,6 +123,8 @@ def _run_commits(site: Site, trials: int) -> None:
 def _run_all(commands: int, commits: int) -> int:
     accepted = 0
     for kind, run, trials in (("commands", by_commands, commands), ("commits under load", by_commits, commits)):
+        if not trials:
+            continue
         with tempfile.TemporaryDirectory(dir="/run") as machine:
             Path(machine).chmod(0o755)
             with new_site(Path(machine)) as site:

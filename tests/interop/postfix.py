@@ -13,10 +13,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.interop.waiting import PATIENCE, until
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "postfix"
 MUX = "/run/saslauthd/mux"
@@ -29,8 +31,6 @@ LOCAL = "rcpt@sink.test"
 
 DAEMONS = "/usr/lib/postfix/sbin"
 SERVICES = ("smtp", "submission", "submissions")
-PATIENCE = 20.0
-"""Seconds until a peer that does not do its part fails the test."""
 
 _SERVER = """\
 compatibility_level = 3.6
@@ -139,14 +139,6 @@ class Postfix:
             return ""
 
 
-def until(happened: Callable[[], bool], what: str) -> None:
-    """Wait for another process to do its part; AssertionError with `what` after PATIENCE."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline, f"after {PATIENCE:.0f} s still not: {what}"
-        time.sleep(0.01)
-
-
 def write_configuration(directory: Path, ports: Mapping[str, int], *, chroot: bool) -> Path:
     """main.cf, master.cf and sasl/smtpd.conf in `directory`/conf: those of conf/postfix, after the lines that any server has.
 
@@ -163,6 +155,8 @@ def write_configuration(directory: Path, ports: Mapping[str, int], *, chroot: bo
     mux = directory / "queue" / MUX.lstrip("/") if chroot else directory / "run" / "mux"
     assert f"saslauthd_path: {MUX}\n" in smtpd
     (conf / "sasl" / "smtpd.conf").write_text(smtpd if chroot else smtpd.replace(f"saslauthd_path: {MUX}", f"saslauthd_path: {mux}"))
+    for name in ("main.cf", "master.cf"):
+        os.utime(conf / name, (0, time.time() - 60))  # a main.cf younger than 2 s is read again and again, until it is "stable"
     return mux
 
 
@@ -184,8 +178,6 @@ def running(directory: Path, *, chroot: bool = False) -> Iterator[Postfix]:
     conf = directory / "conf"
     _make_directories(directory)
     _make_certificate(conf)
-    for name in ("main.cf", "master.cf"):
-        os.utime(conf / name, (0, time.time() - 60))  # a main.cf younger than 2 s is read again and again, until it is "stable"
     with (directory / "master.out").open("wb") as output:
         command = [f"{DAEMONS}/master", "-c", str(conf), "-d"]
         master = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from saslauthd_py.wire.saslauthd import NO
 from tests.interop.daemon import Site
+from tests.interop.mux import NO
 from tests.interop.old_password_trials import by_commands, by_commits, prepare
 
 

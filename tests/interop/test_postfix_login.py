@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.interop.daemon import Daemon, new_site
-from tests.interop.postfix import Postfix, listeners, until
+from tests.interop.postfix import Postfix, listeners
+from tests.interop.waiting import until
 
 pytestmark = [pytest.mark.peer("postfix", "swaks", "openssl"), pytest.mark.root]
 

@@ -20,10 +20,9 @@ RIGHT, WRONG, OTHER = "pw1", "pw2", "pw-other"
 
 @pytest.fixture
 def mail_site(site: Site, postfix: Postfix) -> Site:
-    """A store with two accounts, and the listeners of conf/postfix: the one that the Postfix asks, and one in a chroot."""
+    """A store with one account, and the listeners of conf/postfix: the one that the Postfix asks, and one in a chroot."""
     site.configure([listeners(postfix.mux, site.directory / "mux")])
     site.add(ALICE, RIGHT)
-    site.add(BOB, "pw3")
     return site
 
 
@@ -136,6 +135,7 @@ def test_daemon_stopped_is_454_and_started_again_is_235(daemon: Daemon, mail_sit
 
 
 def test_record_of_an_unknown_scheme_is_454_for_its_account_alone(daemon: Daemon, mail_site: Site, postfix: Postfix) -> None:
+    mail_site.add(BOB, "pw3")
     mail_site.sql("UPDATE encoding SET scheme = 'rot13' WHERE secret = (SELECT min(secret) FROM encoding)")
     assert_outage(postfix, RIGHT, WRONG)
     daemon.wait_for_line("unavailable", f"user={ALICE}", "rot13")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.daemon import Site, listener, new_site
+from tests.interop.waiting import PATIENCE
 
 pytestmark = pytest.mark.peer("testsaslauthd")
 
@@ -32,7 +33,9 @@ def mux(machine: Path) -> Iterator[Path]:
 
 
 def run(mux: Path, *arguments: str | bytes) -> tuple[int, str]:
-    done = subprocess.run(["/usr/sbin/testsaslauthd", "-f", str(mux), *arguments], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        ["/usr/sbin/testsaslauthd", "-f", str(mux), *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     return done.returncode, done.stdout
 
 

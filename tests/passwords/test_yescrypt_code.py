@@ -79,8 +79,11 @@ def test_number_without_a_code_is_refused() -> None:
         "9k",  # r's second letter is missing
         "9T/",  # says that p or t follows, and ends
         "9T/..",  # a letter after t
-        "9T1.",  # an upgraded hash
-        "9T5.",  # needs a ROM
+        "9T1",  # an upgraded hash
+        "9T1.",
+        "9T5",  # needs a ROM
+        "9T5.",
+        "zzzzzz.",  # N of a thousand million bits
         "zzzzzzzzz",
         "9T" + "." * 60,
     ],

@@ -12,7 +12,7 @@ import pytest
 from saslauthd_py.credential import Encoding
 from saslauthd_py.identity import split
 from saslauthd_py.store import access, migrations, schema
-from saslauthd_py.store.connection import check_file, reader, writer
+from saslauthd_py.store.connection import check_file, reader, store_error, writer
 from saslauthd_py.store.errors import BrokenStore, BusyStore, NewerStore, NoSuchStore, StoreError, UnsafeStore
 from saslauthd_py.store.model import NewSecret
 from saslauthd_py.store.store import Store
@@ -261,3 +261,34 @@ def test_a7_a_symbolic_link_is_refused(closed: str, tmp_path: Path, linked: str)
     with pytest.raises(UnsafeStore, match=rf"{name}: a symbolic link; "):
         Store.open(closed)
     assert linked != "users.db-wal" or not os.path.exists(away)
+
+
+def test_a_place_that_cannot_be_looked_at_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"/file/store: Not a directory$"):
+        Store.open(str(tmp_path / "file" / "store" / "users.db"))
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (sqlite3.SQLITE_BUSY | 1 << 8, "locked by another process; try again"),
+        (sqlite3.SQLITE_LOCKED, "locked by another process; try again"),
+        (sqlite3.SQLITE_CORRUPT, "damaged (said); mend it with `saslauthd-py restore`"),
+        (sqlite3.SQLITE_FULL, "said; make room there"),
+        (sqlite3.SQLITE_IOERR | 2 << 8, "said; look at the disk and at the kernel's log, then restart the daemon"),
+        (sqlite3.SQLITE_READONLY, "said; is its file system mounted read-only?"),
+        (sqlite3.SQLITE_CANTOPEN, "no such store"),
+        (sqlite3.SQLITE_ERROR, "said"),
+    ],
+)
+def test_what_sqlite_says_becomes_one_line_with_advice(path: str, code: int, line: str) -> None:
+    error = sqlite3.OperationalError("said")
+    error.sqlite_errorcode = code
+    assert str(store_error(path, error)) == f"{path}: {line}"
+
+
+def test_a_store_that_is_there_and_cannot_be_opened_says_where_to_look(closed: str) -> None:
+    error = sqlite3.OperationalError("unable to open database file")
+    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    assert str(store_error(closed, error)).endswith("; look at its permissions, and at how many files this process has open")

@@ -84,6 +84,15 @@ def test_d6_a_rehash_moves_the_common_profile(path: str, store: Store, secret: i
         assert common_profile(connection) == "argon2id m=19456,t=2,p=1"
 
 
+def test_d6_app_secrets_do_not_count_for_the_common_profile(path: str, store: Store) -> None:
+    store.add(ALICE)
+    store._connection.execute("INSERT INTO secret VALUES (1, 1, 'app', 'phone', '[]', '[]', NULL, 0, 1, 0, 0)")
+    store._connection.execute("INSERT INTO encoding VALUES (1, 'sha512crypt', NULL, 'old')")
+    assert replace_encoding(path, 1, 1, Encoding("sha512crypt", "old"), OLD)
+    with closing(reader(path)) as connection:
+        assert common_profile(connection) is None
+
+
 def test_a_rehash_without_a_whole_store_says_so(path: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.raises(NoSuchStore):
         replace_encoding(path, 1, 1, OLD, BETTER)

@@ -20,19 +20,19 @@ def beside(path: str) -> str:
 
 
 def test_f5_last_use_is_noted_beside_the_store(path: str, store: Store) -> None:
-    assert usage.read(path) == {}
+    assert usage.read(path, range(10)) == {}
     assert not os.path.exists(beside(path))
     usage.write(path, {1: 100.5, 7: 200.0})
     usage.write(path, {})
     usage.write(path, {7: 300.25})
-    assert usage.read(path) == {1: 100.5, 7: 300.25}
+    assert usage.read(path, range(10)) == {1: 100.5, 7: 300.25}
     assert stat.S_IMODE(os.lstat(beside(path)).st_mode) == 0o600
 
 
 def test_f5_an_earlier_time_is_ignored(path: str, store: Store) -> None:
     usage.write(path, {1: 200.0})
     usage.write(path, {1: 100.0})
-    assert usage.read(path) == {1: 200.0}
+    assert usage.read(path, range(10)) == {1: 200.0}
 
 
 def test_f5_noting_a_use_is_no_change_of_the_store(path: str, store: Store) -> None:
@@ -51,14 +51,14 @@ def test_f5_uses_belong_to_one_store_even_when_another_takes_its_place(path: str
         usage.write(path, {1: 100.0})
     os.rename(path, path + ".old")
     with Store.open(path, create=True):
-        assert usage.read(path) == {}
+        assert usage.read(path, range(10)) == {}
         usage.write(path, {1: 200.0})
-    assert usage.read(path) == {1: 200.0}
-    assert usage.read(path + ".old") == {1: 100.0}
+    assert usage.read(path, range(10)) == {1: 200.0}
+    assert usage.read(path + ".old", range(10)) == {1: 100.0}
 
 
 def test_uses_without_a_store_are_refused(path: str, tmp_path: Path) -> None:
-    for ask in (usage.read, lambda missing: usage.write(missing, {})):
+    for ask in (lambda asked: usage.read(asked, [1]), lambda missing: usage.write(missing, {})):
         with pytest.raises(NoSuchStore, match=r"users\.db: no such store$"):
             ask(path)
     assert os.listdir(tmp_path) == []
@@ -66,7 +66,7 @@ def test_uses_without_a_store_are_refused(path: str, tmp_path: Path) -> None:
 
 def test_a_damaged_file_of_uses_may_be_removed(path: str, store: Store) -> None:
     Path(beside(path)).write_bytes(b"garbage" * 1000)
-    for ask in (usage.read, lambda damaged: usage.write(damaged, {})):
+    for ask in (lambda asked: usage.read(asked, [1]), lambda damaged: usage.write(damaged, {})):
         with pytest.raises(BrokenStore, match=r"usage\.db: damaged; remove it, it holds only when secrets were last used$"):
             ask(path)
     os.unlink(beside(path))
@@ -80,4 +80,4 @@ def test_a_locked_file_of_uses_is_said_to_be_locked(path: str, store: Store, mon
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(BusyStore, match=r"usage\.db: locked by another process"):
             usage.write(path, {1: 200.0})
-    assert usage.read(path) == {1: 100.0}
+    assert usage.read(path, range(10)) == {1: 100.0}

@@ -5,20 +5,24 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from saslauthd_py.backend import BackendUnreadable
+from saslauthd_py.backend import BackendBusy, BackendUnreadable
 from saslauthd_py.credential import Encoding
 from saslauthd_py.identity import key, split
-from saslauthd_py.store import changes, connection, schema
+from saslauthd_py.store import changes, connection, schema, usage
 from saslauthd_py.store.changes import COUNTED, Generations
-from saslauthd_py.store.errors import BackendBusy, BrokenStore, NewerStore, NoSuchStore, UnsafeStore
+from saslauthd_py.store.connection import connect
+from saslauthd_py.store.errors import BrokenStore, NewerStore, NoSuchStore, UnsafeStore
 from saslauthd_py.store.model import NewSecret
 from saslauthd_py.store.reader import find
+from saslauthd_py.store.rehash import replace_encoding
 from saslauthd_py.store.store import Store
 from saslauthd_py.store.watch import Watch
 
@@ -114,6 +118,9 @@ def test_c6_a_change_that_names_nobody_may_be_of_anybody(watched: Watch, served:
     assert watched.generation("bob@example.org") != before
     elsewhere("sql", served, "INSERT INTO change (local, realm) VALUES (char(10), '')")
     assert watched.look() is None
+    elsewhere("sql", served, "INSERT INTO change (local, realm) VALUES (char(10), '')", "PRAGMA wal_checkpoint(TRUNCATE)")
+    assert watched.look() is None
+    settle(served)
     assert watched.look() == NOTHING
 
 
@@ -151,20 +158,33 @@ def test_c6_more_changes_than_are_read_in_one_look_may_be_of_anybody(watched: Wa
     assert watched.look() is None
 
 
-def test_c6_a_commit_between_the_version_and_the_changes_is_named_once(
-    watched: Watch, served: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+class Interrupted:
+    """A connection during whose reading something else happens, just before one statement."""
+
+    def __init__(self, inner: sqlite3.Connection, before: str, happens: Callable[[], None]) -> None:
+        self._inner, self._before, self._happens = inner, before, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement.startswith(self._before):
+            self._happens()
+        return self._inner.execute(statement, *values)
+
+
+@pytest.mark.parametrize("before", ["PRAGMA application_id", "SELECT id, mark, local", "PRAGMA data_version"])
+def test_c6_a_commit_while_the_changes_are_read_is_named_now_or_next(
+    watched: Watch, served: str, elsewhere: Elsewhere, before: str
 ) -> None:
-    inner = connection.check_version
-
-    def commit_meanwhile(reading: sqlite3.Connection, path: str) -> int:
-        monkeypatch.setattr("saslauthd_py.store.changes.check_version", inner)
-        elsewhere("lock", served, "bob@example.org")
-        return inner(reading, path)
-
     elsewhere("lock", served, "alice@example.org")
-    monkeypatch.setattr("saslauthd_py.store.changes.check_version", commit_meanwhile)
-    assert watched.look() == frozenset({"alice@example.org", "bob@example.org"})
-    assert watched.look() == NOTHING
+    watched.connection = cast(
+        sqlite3.Connection, Interrupted(watched.connection, before, lambda: elsewhere("lock", served, "bob@example.org"))
+    )
+    named = watched.look()
+    watched.connection = cast(Interrupted, watched.connection)._inner
+    assert named is not None
+    assert watched.look() == frozenset({"alice@example.org", "bob@example.org"}) - named
 
 
 def test_c6_a_checkpoint_keeps_serving_on_a_new_connection(watched: Watch, served: str, elsewhere: Elsewhere) -> None:
@@ -243,7 +263,7 @@ def test_c6_a_link_to_the_very_file_is_another_file(watched: Watch, served: str)
 
 
 def test_c6_a_store_renamed_over_this_one_is_never_mixed_with_the_old_wal(
-    watched: Watch, served: str, tmp_path: Path, elsewhere: Elsewhere
+    watched: Watch, served: str, tmp_path: Path, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = str(tmp_path / "other" / "users.db")
     elsewhere("add", other, "mallory@example.org")
@@ -259,9 +279,51 @@ def test_c6_a_store_renamed_over_this_one_is_never_mixed_with_the_old_wal(
     assert Path(served).read_bytes() == before
     os.unlink(served + "-wal")
     os.unlink(served + "-shm")
+    monkeypatch.setattr(connection, "_held", Counter())  # as in a new process
     with closing(Watch(served)) as restarted:
         assert find(restarted.connection, key(split("mallory@example.org"))) is not None
         assert find(restarted.connection, key(ALICE)) is None
+
+
+def test_c6_no_other_part_of_the_daemon_opens_a_file_that_took_the_stores_place(watched: Watch, served: str, elsewhere: Elsewhere) -> None:
+    elsewhere("passwd", served, "alice@example.org", "in the wal only")
+    shutil.copy2(served, served + ".copy")
+    os.rename(served, served + ".away")
+    with pytest.raises(NoSuchStore):
+        usage.read(served, range(10))
+    os.rename(served + ".copy", served)
+    before = Path(served).read_bytes()
+    old, new = Encoding("argon2id", "old"), Encoding("argon2id", "new")
+    acts: list[Callable[[], object]] = [
+        lambda: usage.write(served, {1: 1.0}),
+        lambda: usage.read(served, range(10)),
+        lambda: replace_encoding(served, 1, 1, old, new),
+        lambda: connection.reader(served, 1.0),
+        lambda: Watch(served),
+    ]
+    for act in acts:
+        with pytest.raises(UnsafeStore, match="another file is in its place"):
+            act()
+    assert Path(served).read_bytes() == before
+    os.rename(served + ".away", served)
+    usage.write(served, {1: 1.0})
+    assert watched.look() == frozenset({"alice@example.org"})
+
+
+def test_c6_a_file_that_no_watch_holds_any_more_may_be_another(served: str) -> None:
+    with closing(Watch(served)) as first:
+        with closing(Watch(served)) as other:
+            other.close()
+        os.rename(served, served + ".away")
+        shutil.copy2(served + ".away", served)
+        with pytest.raises(UnsafeStore):
+            connection.reader(served)
+        os.rename(served + ".away", served)
+        assert first.look() == NOTHING
+    shutil.copy2(served, served + ".copy")
+    os.rename(served + ".copy", served)
+    with closing(Watch(served)) as second:
+        assert find(second.connection, key(ALICE)) is not None
 
 
 def test_c6_a_file_replaced_while_it_is_opened_is_not_closed_into_the_new_one(
@@ -271,12 +333,13 @@ def test_c6_a_file_replaced_while_it_is_opened_is_not_closed_into_the_new_one(
     shutil.copy2(served, served + ".copy")
     before = Path(served + ".copy").read_bytes()
 
-    def replaced(path: str) -> sqlite3.Connection:
-        os.rename(path, path + ".away")
-        os.rename(path + ".copy", path)
-        return connection.reader(path)
+    def replaced(path: str, how: str, wait: float) -> sqlite3.Connection:
+        if how == "mode=rw":
+            os.rename(path, path + ".away")
+            os.rename(path + ".copy", path)
+        return connect(path, how, wait)
 
-    monkeypatch.setattr("saslauthd_py.store.watch.reader", replaced)
+    monkeypatch.setattr(connection, "connect", replaced)
     os.utime(served, (2e9, 2e9))
     with pytest.raises(BackendUnreadable, match="another file"):
         watched.look()
@@ -340,7 +403,7 @@ def test_c6_a_file_that_may_be_half_checkpointed_is_busy(
 def test_c6_a_damaged_file_is_left_as_it_is_at_the_end(served: str, environment: dict[str, str], elsewhere: Elsewhere) -> None:
     script = """
 import sys
-from saslauthd_py.backend import BackendUnreadable
+from saslauthd_py.backend import BackendBusy, BackendUnreadable
 from saslauthd_py.store.watch import Watch
 watch = Watch(sys.argv[1])
 print("open", flush=True)

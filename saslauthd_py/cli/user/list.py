@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import islice
 
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.report import Column, Rows
@@ -12,6 +13,9 @@ from saslauthd_py.identity import Identity, key
 from saslauthd_py.store import usage
 
 COLUMNS = (Column("USER", 36), Column("PASSWORD", 10), Column("LAST LOGIN", 16), Column("LOCKED", 10), Column("RESTRICTIONS", 12))
+
+_AT_ONCE = 1000
+"""Accounts whose last logins are read together."""
 
 
 def run(arguments: argparse.Namespace, _: Environment) -> Rows[account.Seen]:
@@ -24,6 +28,8 @@ def run(arguments: argparse.Namespace, _: Environment) -> Rows[account.Seen]:
 
 def _seen(at: place.Place, realm: str | None) -> Iterator[account.Seen]:
     with place.opened(at) as store:
-        uses = usage.read(at.store.path)
-        for one in store.accounts(realm):
-            yield account.Seen(one, uses)
+        accounts = store.accounts(realm)
+        while some := list(islice(accounts, _AT_ONCE)):
+            uses = usage.read(at.store.path, [credential.id for one in some for credential in one.credentials])
+            for one in some:
+                yield account.Seen(one, uses)

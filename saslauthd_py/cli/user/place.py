@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,23 +31,29 @@ class Place:
         return identity
 
 
-def find(arguments: argparse.Namespace) -> Place:
-    """The store of the configuration, or the default one where there is no configuration. Raises ConfigurationError, CommandFailed."""
-    if arguments.config is None and not os.path.exists(DEFAULT_PATH):
+def find(arguments: argparse.Namespace, default: str = DEFAULT_PATH) -> Place:
+    """The store of the configuration; where none is named and none is at `default`, that of the default settings.
+
+    Raises ConfigurationError, CommandFailed.
+    """
+    path = arguments.config or default
+    if arguments.config is None and arguments.backend is None and not os.path.exists(path):
         return Place(StoreSettings(type="store"), Settings())
-    path = arguments.config or DEFAULT_PATH
     settings = load(path)
     stores = {name: backend for name, backend in settings.backend.items() if isinstance(backend, StoreSettings)}
+    return Place(pick(stores, arguments.backend, path), settings)
+
+
+def pick(stores: Mapping[str, StoreSettings], wanted: str | None, path: str) -> StoreSettings:
+    """The store that is wanted among those of the configuration `path`, or the only one. Raises CommandFailed."""
     names = ", ".join(stores)
-    if arguments.backend is not None:
-        if arguments.backend not in stores:
-            raise CommandFailed(Exit.USAGE, f"--backend {arguments.backend}: not a store of {path}, which has: {names or 'none'}")
-        return Place(stores[arguments.backend], settings)
+    if wanted is not None and wanted not in stores:
+        raise CommandFailed(Exit.USAGE, f"--backend {wanted}: not a store of {path}, which has: {names or 'none'}")
     if not stores:
         raise CommandFailed(Exit.CONFIGURATION, f'{path}: no [backend.NAME] with type = "store": users are kept elsewhere')
-    if len(stores) > 1:
+    if wanted is None and len(stores) > 1:
         raise CommandFailed(Exit.USAGE, f"{path} has several stores: say which with --backend, one of: {names}")
-    return Place(next(iter(stores.values())), settings)
+    return stores[wanted or names]
 
 
 @contextmanager

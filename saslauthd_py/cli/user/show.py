@@ -15,5 +15,6 @@ def run(arguments: argparse.Namespace, _: Environment) -> Record:
     at = place.find(arguments)
     identity = at.identity(arguments.user)
     with place.opened(at) as store:
-        seen = account.Seen(store.get(identity), usage.read(at.store.path))
+        found = store.get(identity)
+        seen = account.Seen(found, usage.read(at.store.path, [credential.id for credential in found.credentials]))
     return Record(account.fields(seen), account.lines(seen))
