@@ -28,6 +28,7 @@ saslauthd -a shadow -c -s 8192 -m "$1"
 exec cat >/dev/null
 """
 _PATIENCE = 10.0
+_PROCESSES = 5  # saslauthd(8): the default of -n, itself included
 
 
 class CacheStatistics(NamedTuple):
@@ -94,9 +95,10 @@ def started(directory: str, names: list[str], encoding: str) -> Iterator[Stock]:
     namespace = subprocess.Popen(
         ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _START, "sh", path], stdin=subprocess.PIPE
     )
+    daemon = Stock(path, namespace)
     try:
-        _wait(namespace, path)
-        yield Stock(path, namespace)
+        _wait(daemon)
+        yield daemon
     finally:
         _stop(namespace)
 
@@ -112,10 +114,11 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _wait(namespace: subprocess.Popen[bytes], path: str) -> None:
+def _wait(daemon: Stock) -> None:
+    """Until it listens and all of its processes are there: the first of them listens before it forks the others."""
     until = time.monotonic() + _PATIENCE
-    while not _listens(os.path.join(path, "mux")):
-        if namespace.poll() is not None or time.monotonic() > until:
+    while len(daemon.pids()) < _PROCESSES or not _listens(daemon.socket):
+        if daemon.namespace.poll() is not None or time.monotonic() > until:
             raise BenchError("stock saslauthd does not start, see above; it needs root and mount namespaces")
         time.sleep(0.02)
 
