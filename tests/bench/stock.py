@@ -22,6 +22,7 @@ from tests.bench.failures import BenchError
 
 _START = """
 set -e
+mount --make-rprivate / 2>/dev/null || true  # not in a chroot whose / is no mount point: there nothing is shared to begin with
 mount --bind "$1/passwd" /etc/passwd
 mount --bind "$1/shadow" /etc/shadow
 saslauthd -a shadow -c -s 8192 -m "$1"
@@ -93,7 +94,8 @@ def started(directory: str, names: list[str], encoding: str) -> Iterator[Stock]:
     _write_accounts(path, names, encoding)
     # -d would keep it in the foreground, but log every login, and end by killing its caller's process group
     namespace = subprocess.Popen(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _START, "sh", path], stdin=subprocess.PIPE
+        ["unshare", "--mount", "--propagation", "unchanged", "--pid", "--fork", "--kill-child", "sh", "-c", _START, "sh", path],
+        stdin=subprocess.PIPE,
     )
     daemon = Stock(path, namespace)
     try:
