@@ -104,8 +104,10 @@ def decide_directly(settings: Settings, request: wire.Request, listener: str) ->
 
     async def decide() -> Decision:
         name = identity.parse(request.login, request.realm, settings.identity.default_realm)
-        attempt = Attempt(name, request.secret, service_word(request.service.decode("utf-8", "backslashreplace")))
-        async with _authenticating(settings, watches) as (authenticator, cache):
+        trusted = any(listen.trusts_addresses for listen in settings.listen if listen.path == listener)
+        address = wire.client_address(request) if trusted else None
+        attempt = Attempt(name, request.secret, service_word(request.service.decode("utf-8", "backslashreplace")), address)
+        async with _authenticating(settings, watches) as (authenticator, cache, _):
             key = cache.state(0)
             key.update(wire.encode(request))
             return await authenticator.verify(Question(attempt, listener, key.digest()))
@@ -116,20 +118,20 @@ def decide_directly(settings: Settings, request: wire.Request, listener: str) ->
 
 
 @asynccontextmanager
-async def _authenticating(settings: Settings, watches: dict[str, Watch]) -> AsyncIterator[tuple[Authenticator, Cache]]:
-    """Backends, routes, cache and authenticator, with the nursery that runs flights, rehashes and housekeeping."""
+async def _authenticating(settings: Settings, watches: dict[str, Watch]) -> AsyncIterator[tuple[Authenticator, Cache, list[StoreBackend]]]:
+    """Authenticator, cache and backends, with the nursery that runs flights and rehashes."""
     hashing = Hashing()
     async with trio.open_nursery() as nursery:
-        members = {}
+        members, stores = {}, []
         for name, backend in settings.backend.items():
             options = StoreOptions(backend.login, backend.fold_case, backend.scheme, backend.rehash)
             store = StoreBackend(backend.path, watches[name], hashing, nursery, options)
-            nursery.start_soon(store.keep_house)
+            stores.append(store)
             limit = trio.CapacityLimiter(backend.parallel)
             members[name] = Member(name, store, limit, backend.cache, frozenset(backend.services), store, store.used)
         watched = [(member.name, member.watched) for member in members.values() if member.watched is not None]
         cache = Cache(settings.cache.max_entries, time.monotonic, watched)
-        yield Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline), cache
+        yield Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline), cache, stores
         nursery.cancel_scope.cancel()
 
 
@@ -160,7 +162,9 @@ class _Daemon:
     async def run(self) -> None:
         server = self._settings.server
         loop = Loop(Connections(server.max_connections, server.max_connections_per_peer), self._pulse)
-        async with _authenticating(self._settings, self._watches) as (authenticator, cache), trio.open_nursery() as nursery:
+        async with _authenticating(self._settings, self._watches) as (authenticator, cache, stores), trio.open_nursery() as nursery:
+            for store in stores:
+                nursery.start_soon(store.keep_house)
             front = Front(loop, authenticator, cache, self._record, nursery)
             helds = [self._add(number, bound, front) for number, bound in enumerate(self._bound)]
             nursery.start_soon(loop.serve)

@@ -89,7 +89,10 @@ class Authenticator:
         proved = await self._join(question, route)
         if not isinstance(proved.verdict, Accepted):
             return Decision(proved.verdict, str(attempt.identity), proved.member.name)
-        return Decision(_permit(attempt, proved.verdict), str(proved.verdict.identity), proved.member.name)
+        verdict = _permit(attempt, proved.verdict)
+        if isinstance(verdict, Accepted) and proved.member.used is not None:
+            proved.member.used[verdict.credential] = time.time()
+        return Decision(verdict, str(proved.verdict.identity), proved.member.name)
 
     async def _from_cache(self, question: Question, proof: Proof) -> Decision:
         attempt, backend = question.attempt, proof.asked[-1]

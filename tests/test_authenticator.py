@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
@@ -58,7 +58,7 @@ async def desk(plan: Plan | None = None, **backends: ScriptedBackend) -> AsyncIt
     plan = plan or Plan()
     cache = Cache(1000, trio.current_time, tuple(backends.items()))
     members = tuple(
-        Member(name, backend, trio.CapacityLimiter(64), plan.ttl.get(name, 60.0), plan.services.get(name, frozenset()), backend)
+        Member(name, backend, trio.CapacityLimiter(64), plan.ttl.get(name, 60.0), plan.services.get(name, frozenset()), backend, {})
         for name, backend in backends.items()
     )
     async with trio.open_nursery() as nursery:
@@ -312,3 +312,20 @@ async def test_bug_in_a_backend_is_an_outage_with_a_traceback_in_the_log(
         assert isinstance((await it.ask()).verdict, Unavailable)
     assert "Traceback" in caplog.text
     assert "pw1" not in caplog.text
+
+
+async def test_f5_last_use_is_noted_for_an_accepted_login_alone(autojump_clock: MockClock) -> None:
+    right = Accepted(Identity("alice", "example.test"), Restrictions(services=("smtp",)), credential=7)
+    async with desk(users=says(WRONG, right)) as it:
+        used = it.authenticator._routes.members["users"].used
+        assert used is not None
+        await it.ask(secret=b"wrong")
+        assert (await it.ask(service="smtp")).verdict == right
+        assert set(used) == {7}
+        used.clear()
+        assert (await it.ask(service="smtp")).cached
+        assert set(used) == {7}
+    only_imap = replace(right, restrictions=Restrictions(services=("imap",)))
+    async with desk(users=says(only_imap)) as it:
+        await it.ask(service="smtp")
+        assert it.authenticator._routes.members["users"].used == {}

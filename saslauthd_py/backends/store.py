@@ -185,14 +185,13 @@ class StoreBackend:
         if not self.used:
             return
         taken = self.used.copy()
+        self.used.clear()
         try:
             await trio.to_thread.run_sync(usage.write, self._path, taken)
         except (StoreError, sqlite3.Error) as error:
-            _logger.warning("%s: last use is not written: %s", self._path, error)
-            return
-        for credential, when in taken.items():
-            if self.used.get(credential) == when:
-                del self.used[credential]
+            _logger.warning("%s: last use is not written yet: %s", self._path, error)
+            for credential, when in taken.items():
+                self.used.setdefault(credential, when)
 
     async def _recount(self) -> None:
         if not self._stale_profile:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import socket
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 import trio
 
 from saslauthd_py import identity
 from saslauthd_py.authenticator import Authenticator, Decision, Question
-from saslauthd_py.backend import Address, Attempt
+from saslauthd_py.backend import Attempt
 from saslauthd_py.cache import Cache, Proof
 from saslauthd_py.credential import service_word
 from saslauthd_py.front import peers
@@ -237,7 +236,7 @@ class SaslauthdPort:
     def _question(self, connection: Connection, request: wire.Request) -> Question:
         name = identity.parse(request.login, request.realm, self._settings.default_realm)
         service = service_word(request.service.decode("utf-8", "backslashreplace"))
-        address = _address(request.client) if self._settings.trusted else None
+        address = wire.client_address(request) if self._settings.trusted else None
         span = connection.frame[: wire.span(connection.frame)]
         return Question(Attempt(name, request.secret, service, address), self.path, self._key(span))
 
@@ -276,11 +275,3 @@ class SaslauthdPort:
         self._front.record.counters.faults += 1
         _logger.exception("bug while a client was served; its connection is closed")
         client.close()
-
-
-def _address(client: bytes) -> Address | None:
-    """The address in a fifth field, `address;port`; None for anything else (rule D10)."""
-    try:
-        return ip_address(client.partition(b";")[0].decode("ascii"))
-    except ValueError:
-        return None

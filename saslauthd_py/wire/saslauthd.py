@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from saslauthd_py.secret import Secret
 
@@ -98,6 +99,14 @@ def parse(data: bytes, limits: Limits = LIMITS) -> Request | BadRequest | None:
         at = end
     login, secret, service, realm = fields
     return Request(login, Secret(secret), service, realm, _fifth(data, at, limits))
+
+
+def client_address(request: Request) -> IPv4Address | IPv6Address | None:
+    """The address in the fifth field, `address;port`; None for anything else (rule D10)."""
+    try:
+        return ip_address(request.client.partition(b";")[0].decode("ascii"))
+    except ValueError:
+        return None
 
 
 def encode(request: Request) -> bytes:

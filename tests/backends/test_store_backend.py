@@ -270,3 +270,16 @@ async def test_f5_last_use_is_written_when_housekeeping_ends_and_not_within_a_lo
         nursery.cancel_scope.cancel()
     assert usage.read(path, range(10)) == {accepted.credential: 1234.5}
     assert it.used == {}
+
+
+async def test_f5_uses_that_cannot_be_written_are_kept_for_the_next_time(store: Store, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with backend(path) as it:
+        it.used.update({1: 100.0, 2: 200.0})
+        os.rename(path, path + ".away")
+        await it._write_uses()
+        assert it.used == {1: 100.0, 2: 200.0}
+        assert "last use is not written yet" in caplog.text
+        os.rename(path + ".away", path)
+        await it._write_uses()
+        assert it.used == {}
+    assert usage.read(path, [1, 2]) == {1: 100.0, 2: 200.0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import trio
@@ -80,11 +80,10 @@ class Gated:
 
 
 @pytest.fixture
-async def gated(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gated]:
+def gated(monkeypatch: pytest.MonkeyPatch) -> Gated:
     scheme = Gated()
     monkeypatch.setitem(SCHEMES, scheme.name, scheme)
-    yield scheme
-    scheme.finish()
+    return scheme
 
 
 class Asked:
@@ -93,13 +92,13 @@ class Asked:
     def __init__(self, nursery: trio.Nursery, own: Hashing, gated: Gated) -> None:
         self.results: dict[str, bool] = {}
         self.ended: defaultdict[str, trio.Event] = defaultdict(trio.Event)
-        self._nursery = nursery
+        self.nursery = nursery
         self._hashing = own
         self._gated = gated
 
     async def start(self, name: str, size: int, scope: trio.CancelScope | None = None) -> None:
         """Ask for one; it has its thread or stands in the queue when this returns."""
-        self._nursery.start_soon(self._run, name, size, scope or trio.CancelScope())
+        self.nursery.start_soon(self._run, name, size, scope or trio.CancelScope())
         await trio.testing.wait_all_tasks_blocked()
 
     async def finish(self, name: str) -> None:
@@ -127,6 +126,17 @@ class Asked:
         self.ended[name].set()
 
 
+Ask = Callable[[Hashing], Asked]
+
+
+@pytest.fixture
+async def ask(gated: Gated) -> AsyncIterator[Ask]:
+    """Whatever still runs when the test ends, well or not, ends too."""
+    async with trio.open_nursery() as nursery:
+        yield lambda own: Asked(nursery, own, gated)
+        gated.finish()
+
+
 async def test_verify_and_make_are_those_of_passwords() -> None:
     own = Hashing()
     for scheme in ("argon2id", "sha512crypt"):
@@ -136,7 +146,7 @@ async def test_verify_and_make_are_those_of_passwords() -> None:
         assert await own.verify(made, Secret(b"wrong")) is False
 
 
-async def test_errors_come_through_and_take_nothing(gated: Gated, nursery: trio.Nursery) -> None:
+async def test_errors_come_through_and_take_nothing(ask: Ask) -> None:
     own = Hashing(threads=1)
     for _ in range(3):
         with pytest.raises(UnknownScheme):
@@ -147,7 +157,7 @@ async def test_errors_come_through_and_take_nothing(gated: Gated, nursery: trio.
             await own.verify(Encoding("foo", "x"), SECRET)
         with pytest.raises(BrokenRecord, match="libcrypt refuses"):
             await own.verify(Encoding("yescrypt", "$y$jCT$zz$" + "z" * 43), SECRET)
-    Asked(nursery, own, gated).idle(hashing.MEMORY)
+    ask(own).idle(hashing.MEMORY)
 
 
 def test_less_memory_than_one_record_may_take_is_refused() -> None:
@@ -155,8 +165,8 @@ def test_less_memory_than_one_record_may_take_is_refused() -> None:
         Hashing(memory=129 * MIB - 1)
 
 
-async def test_as_many_hashes_as_threads_run_at_once_in_order(gated: Gated, nursery: trio.Nursery) -> None:
-    asked = Asked(nursery, Hashing(threads=2, memory=ROOM), gated)
+async def test_as_many_hashes_as_threads_run_at_once_in_order(gated: Gated, ask: Ask) -> None:
+    asked = ask(Hashing(threads=2, memory=ROOM))
     for name in "abcd":
         await asked.start(name, 1)
     await asked.running("a", "b")
@@ -171,8 +181,8 @@ async def test_as_many_hashes_as_threads_run_at_once_in_order(gated: Gated, nurs
     asked.idle()
 
 
-async def test_d11_memory_is_never_exceeded_and_all_get_their_turn(gated: Gated, nursery: trio.Nursery) -> None:
-    asked = Asked(nursery, Hashing(threads=8, memory=ROOM), gated)
+async def test_d11_memory_is_never_exceeded_and_all_get_their_turn(gated: Gated, ask: Ask) -> None:
+    asked = ask(Hashing(threads=8, memory=ROOM))
     sizes = [128, 60, 20, 100, 1, 99, 128, 72, 5, 128]
     for number, size in enumerate(sizes):
         await asked.start(f"{number}", size)
@@ -187,42 +197,39 @@ async def test_d11_memory_is_never_exceeded_and_all_get_their_turn(gated: Gated,
     asked.idle()
 
 
-async def test_d11_record_that_may_not_be_tried_is_broken_at_once(gated: Gated, nursery: trio.Nursery) -> None:
+async def test_d11_record_that_may_not_be_tried_is_broken_at_once(ask: Ask) -> None:
     own = Hashing(threads=1, memory=ROOM)
-    asked = Asked(nursery, own, gated)
+    asked = ask(own)
     await asked.start("first", 128)
     await asked.start("second", 128)
     with pytest.raises(BrokenRecord, match="130 MiB"):
         await own.verify(Encoding("gated", "giant 130"), SECRET)
     await asked.running("first")
-    gated.finish("first", "second")
 
 
-async def test_d11_making_a_record_is_weighed_too(gated: Gated, nursery: trio.Nursery) -> None:
+async def test_d11_making_a_record_is_weighed_too(ask: Ask) -> None:
     own = Hashing(threads=8, memory=ROOM)
-    asked = Asked(nursery, own, gated)
+    asked = ask(own)
     await asked.start("big", 100)
-    nursery.start_soon(own.make, "gated", SECRET)
+    asked.nursery.start_soon(own.make, "gated", SECRET)
     await trio.testing.wait_all_tasks_blocked()
     await asked.running("big")
     await asked.finish("big")
     await asked.running("made")
-    gated.finish("made")
 
 
-async def test_d11_small_hash_does_not_overtake_a_big_one(gated: Gated, nursery: trio.Nursery) -> None:
-    asked = Asked(nursery, Hashing(threads=8, memory=ROOM), gated)
+async def test_d11_small_hash_does_not_overtake_a_big_one(ask: Ask) -> None:
+    asked = ask(Hashing(threads=8, memory=ROOM))
     await asked.start("first", 100)
     await asked.start("big", 128)
     await asked.start("small", 1)
     await asked.running("first")
     await asked.finish("first")
     await asked.running("big", "small")
-    gated.finish("big", "small")
 
 
-async def test_cancelled_waiter_leaves_its_place_to_the_next(gated: Gated, nursery: trio.Nursery) -> None:
-    asked = Asked(nursery, Hashing(threads=8, memory=ROOM), gated)
+async def test_cancelled_waiter_leaves_its_place_to_the_next(ask: Ask) -> None:
+    asked = ask(Hashing(threads=8, memory=ROOM))
     given_up = trio.CancelScope()
     await asked.start("first", 100)
     await asked.start("big", 128, given_up)
@@ -238,8 +245,8 @@ async def test_cancelled_waiter_leaves_its_place_to_the_next(gated: Gated, nurse
     asked.idle()
 
 
-async def test_waiter_without_a_thread_gives_its_memory_back_when_cancelled(gated: Gated, nursery: trio.Nursery) -> None:
-    asked = Asked(nursery, Hashing(threads=1, memory=ROOM), gated)
+async def test_waiter_without_a_thread_gives_its_memory_back_when_cancelled(gated: Gated, ask: Ask) -> None:
+    asked = ask(Hashing(threads=1, memory=ROOM))
     given_up = trio.CancelScope()
     await asked.start("first", 100)
     await asked.start("second", 90, given_up)
@@ -250,9 +257,9 @@ async def test_waiter_without_a_thread_gives_its_memory_back_when_cancelled(gate
     asked.idle()
 
 
-async def test_waiter_served_and_cancelled_in_one_turn_takes_nothing(gated: Gated, nursery: trio.Nursery) -> None:
+async def test_waiter_served_and_cancelled_in_one_turn_takes_nothing(gated: Gated, ask: Ask) -> None:
     own = Hashing(threads=8, memory=ROOM)
-    asked = Asked(nursery, own, gated)
+    asked = ask(own)
     given_up = trio.CancelScope()
     async with own._memory.taken(ROOM):
         await asked.start("late", 128, given_up)
@@ -262,9 +269,9 @@ async def test_waiter_served_and_cancelled_in_one_turn_takes_nothing(gated: Gate
     asked.idle()
 
 
-async def test_waiter_cancelled_and_then_served_in_one_turn_takes_nothing(gated: Gated, nursery: trio.Nursery) -> None:
+async def test_waiter_cancelled_and_then_served_in_one_turn_takes_nothing(gated: Gated, ask: Ask) -> None:
     own = Hashing(threads=8, memory=ROOM)
-    asked = Asked(nursery, own, gated)
+    asked = ask(own)
     given_up = trio.CancelScope()
     async with own._memory.taken(ROOM):
         await asked.start("late", 128, given_up)
@@ -274,8 +281,8 @@ async def test_waiter_cancelled_and_then_served_in_one_turn_takes_nothing(gated:
     asked.idle()
 
 
-async def test_running_hash_is_waited_for_and_keeps_its_place(gated: Gated, nursery: trio.Nursery) -> None:
-    asked = Asked(nursery, Hashing(threads=1, memory=ROOM), gated)
+async def test_running_hash_is_waited_for_and_keeps_its_place(ask: Ask) -> None:
+    asked = ask(Hashing(threads=1, memory=ROOM))
     given_up = trio.CancelScope()
     await asked.start("running", 128, given_up)
     await asked.start("next", 128)
@@ -285,7 +292,6 @@ async def test_running_hash_is_waited_for_and_keeps_its_place(gated: Gated, nurs
     assert not asked.ended["running"].is_set()
     await asked.finish("running")
     await asked.running("next")
-    gated.finish("next")
 
 
 async def test_loop_goes_on_while_a_hash_runs() -> None:

@@ -89,4 +89,4 @@ CHEAP = tuple(
     )
     for scheme in dict.fromkeys(vector.scheme for vector in VECTORS)
 )
-"""One of each scheme, of 40 ms at most."""
+"""One of each scheme, of 50 ms at most."""
