@@ -248,6 +248,14 @@ def test_what_cannot_be_served_is_one_line_and_78(site: Site, old: str, new: str
     assert "Traceback" not in errors
 
 
+def test_start_that_fails_at_its_second_socket_takes_the_first_away(site: Site) -> None:
+    site.configure([listener(site.mux), listener(site.directory / "missing" / "mux")])
+    code, line = fails(site, "serve")
+    assert code == 78
+    assert "missing" in line
+    assert not site.mux.exists()
+
+
 def test_serve_check_says_whether_a_start_would_do(site: Site) -> None:
     with process(site, "serve", "--check") as child:
         _, errors = child.communicate(timeout=PATIENCE)

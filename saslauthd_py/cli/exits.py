@@ -59,7 +59,7 @@ _CODES = {
     "saslauthd_py.store.errors.NoSuchStore": Exit.NO_FILE,
     "saslauthd_py.store.errors.UnsafeStore": Exit.DENIED,
     "saslauthd_py.store.errors.StoreError": Exit.UNAVAILABLE,
-    "saslauthd_py.app.StartError": Exit.CONFIGURATION,
+    "saslauthd_py.app.start.StartError": Exit.CONFIGURATION,
     "builtins.FileNotFoundError": Exit.NO_FILE,
     "builtins.PermissionError": Exit.DENIED,
     "builtins.OSError": Exit.UNAVAILABLE,

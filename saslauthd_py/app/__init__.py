@@ -5,23 +5,21 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import pwd
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
 import trio
 
-from saslauthd_py import __version__, identity, listeners, passwords, privileges
+from saslauthd_py import __version__, identity, passwords, privileges
+from saslauthd_py.app.start import Bound, StartError, bind, drop, let_go, open_log, start_errors
 from saslauthd_py.authenticator import Authenticator, Decision, Question
 from saslauthd_py.backend import Attempt
 from saslauthd_py.backends.store import StoreBackend, StoreOptions
 from saslauthd_py.cache import Cache
-from saslauthd_py.config.settings import Listen, Settings, StoreSettings
+from saslauthd_py.config.settings import Settings, StoreSettings
 from saslauthd_py.credential import service_word
 from saslauthd_py.front.connections import Connections
 from saslauthd_py.front.held import Held
@@ -29,15 +27,15 @@ from saslauthd_py.front.loop import Loop
 from saslauthd_py.front.record import Record
 from saslauthd_py.front.saslauthd import Front, PortSettings, SaslauthdPort
 from saslauthd_py.hashing import Hashing
-from saslauthd_py.listeners import Listener, ListenError
-from saslauthd_py.log.output import Handler, Output, open_output
+from saslauthd_py.log.output import Handler, Output
 from saslauthd_py.metrics import Counters
 from saslauthd_py.notify import Notifier
-from saslauthd_py.privileges import PrivilegeError
 from saslauthd_py.routing import Member, Next, Route, Routes
 from saslauthd_py.store.errors import StoreError
 from saslauthd_py.store.watch import Watch
 from saslauthd_py.wire import saslauthd as wire
+
+__all__ = ["StartError", "check", "decide_directly", "serve"]
 
 _logger = logging.getLogger(__name__)
 
@@ -51,23 +49,6 @@ DROP_REPORT = 10.0
 """Seconds between two lines that say how many log lines were dropped."""
 
 
-class StartError(Exception):
-    """The daemon cannot start as configured. One line: what, where, what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """One listener: `ours` where we bound it, None where it was inherited, and is never unlinked (rule H2).
-
-    `allowed` are the user ids that may ask, None: whoever can open it.
-    """
-
-    settings: Listen
-    socket: socket.socket
-    ours: Listener | None
-    allowed: frozenset[int] | None
-
-
 def serve(settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT. Raises StartError before READY was said; after that it returns when all is drained.
 
@@ -77,13 +58,13 @@ def serve(settings: Settings) -> None:
     os.umask(0o077)
     sys.setswitchinterval(SWITCH_INTERVAL)
     descriptors = privileges.raise_nofile()
-    with _start_errors(), ExitStack() as stack:
-        bound = _bind(settings)
-        stack.callback(_let_go, bound)
+    with start_errors(), ExitStack() as stack:
+        bound = bind(settings)
+        stack.callback(let_go, bound)
         identity.preload()
         passwords.preload()
-        _drop(settings)  # from here on there may be nothing to import any more
-        output = _output(settings)
+        drop(settings)  # from here on there may be nothing to import any more
+        output = open_log(settings)
         stack.callback(output.writer.close)
         stack.enter_context(_logging_to(output))
         watches = {name: stack.enter_context(_watch(name, backend)) for name, backend in settings.backend.items()}
@@ -94,7 +75,7 @@ def serve(settings: Settings) -> None:
 
 def check(settings: Settings) -> None:
     """Open what `serve` would open, apart from the listeners. Raises StartError."""
-    with _start_errors(), ExitStack() as stack:
+    with start_errors(), ExitStack() as stack:
         for name, backend in settings.backend.items():
             stack.enter_context(_watch(name, backend))
 
@@ -112,7 +93,7 @@ def decide_directly(settings: Settings, request: wire.Request, listener: str) ->
             key.update(wire.encode(request))
             return await authenticator.verify(Question(attempt, listener, key.digest()))
 
-    with _start_errors(), ExitStack() as stack:
+    with start_errors(), ExitStack() as stack:
         watches = {name: stack.enter_context(_watch(name, backend)) for name, backend in settings.backend.items()}
         return trio.run(decide)
 
@@ -173,7 +154,7 @@ class _Daemon:
                 nursery.start_soon(_beat, loop, self._notifier.watchdog_interval)
             await self._until_stopped()
             loop.stop_listening()
-            _let_go(self._bound)
+            let_go(self._bound)
             for held in helds:
                 held.release()
             with trio.move_on_after(server.deadline) as draining:
@@ -232,60 +213,6 @@ async def _beat(loop: Loop, interval: float) -> None:
         await trio.sleep(interval)
 
 
-def _bind(settings: Settings) -> list[Bound]:
-    """Inherited listeners by their path, all others bound anew; as root, with the owner that the configuration names."""
-    inherited = listeners.inherited(os.environ)
-    ids = _ids(settings)
-    bound = []
-    for listen in settings.listen:
-        allowed = _user_ids(listen) if listen.allow_users else None
-        if given := listeners.choose(inherited, listen.path):
-            bound.append(Bound(listen, given, None, allowed))
-        else:
-            ours = listeners.bind(listeners.resolve(listen.user, listen.group, listen.mode, listen.path, ids))
-            bound.append(Bound(listen, ours.socket, ours, allowed))
-    taken = {one.socket for one in bound}
-    if spare := [name for name, one in inherited.items() if one not in taken]:
-        raise StartError(f"inherited socket {', '.join(spare)}: no [[listen]] has this path or name; add one, or change the socket unit")
-    return bound
-
-
-def _let_go(bound: list[Bound]) -> None:
-    """Close the listeners, and take away the paths that are ours; at the stop, and when a start fails half way."""
-    while bound:
-        one = bound.pop()
-        if one.ours is not None:
-            listeners.unlink_own(one.ours)
-        one.socket.close()
-
-
-def _ids(settings: Settings) -> privileges.Ids:
-    if os.geteuid() != 0:
-        return privileges.Ids(os.geteuid(), os.getegid(), "")
-    return privileges.account(settings.server.user, settings.server.group)
-
-
-def _drop(settings: Settings) -> None:
-    if os.geteuid() == 0:
-        privileges.drop(_ids(settings))
-    privileges.seal()
-
-
-def _output(settings: Settings) -> Output:
-    try:
-        return open_output(settings.log.to, settings.log.level)
-    except OSError as error:
-        raise StartError(f"[log] to = {settings.log.to!r}: {error.strerror}; the daemon's user must be able to write it") from None
-
-
-def _user_ids(listen: Listen) -> frozenset[int]:
-    """Raises StartError: an unknown name must not silently shut its owner out."""
-    try:
-        return frozenset(pwd.getpwnam(name).pw_uid for name in listen.allow_users)
-    except KeyError as error:
-        raise StartError(f"{listen.path}: allow_users: {error.args[0]}") from None
-
-
 @contextmanager
 def _watch(name: str, backend: StoreSettings) -> Iterator[Watch]:
     try:
@@ -296,15 +223,6 @@ def _watch(name: str, backend: StoreSettings) -> Iterator[Watch]:
         yield watch
     finally:
         watch.close()
-
-
-@contextmanager
-def _start_errors() -> Iterator[None]:
-    """What keeps a daemon from starting, as one kind of error."""
-    try:
-        yield
-    except (ListenError, PrivilegeError) as error:
-        raise StartError(str(error)) from None
 
 
 @contextmanager
