@@ -144,6 +144,23 @@ def test_sigterm_answers_what_was_asked_and_leaves_no_socket(site: Site) -> None
         assert any("stopped; since the start: accepted=0 rejected=1" in line for line in daemon.log())
 
 
+def test_second_signal_does_not_cut_the_drain_short(site: Site) -> None:
+    with site.serving() as daemon:
+        site.store.rename(site.store.with_suffix(".away"))
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            client.connect(str(site.mux))
+            client.sendall(b"".join(len(field).to_bytes(2, "big") + field for field in RIGHT))
+            daemon.wait_for_line("unavailable")
+            os.kill(pid(daemon), signal.SIGTERM)
+            daemon.wait_for_line("SIGTERM: draining")
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                os.kill(pid(daemon), number)
+            assert client.recv(10) == b""
+        assert daemon._ended() == 0
+        assert any("stopped; since the start: accepted=0 rejected=0 unavailable=1" in line for line in daemon.log())
+
+
 def test_e9_watchdog_is_fed_and_stopping_is_said(site: Site) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         notify = site.directory / "notify"
@@ -221,7 +238,7 @@ def test_daemon_that_was_killed_is_started_again_on_the_same_path(site: Site) ->
 def test_missing_store_stops_the_start_for_an_empty_one_would_refuse_everybody(site: Site) -> None:
     site.store.rename(site.store.with_suffix(".away"))
     code, line = fails(site, "serve")
-    assert code == 78
+    assert code == 66
     assert str(site.store) in line
     assert "user add" in line
 
@@ -262,7 +279,30 @@ def test_serve_check_says_whether_a_start_would_do(site: Site) -> None:
     assert child.returncode == 0, errors
     assert not site.mux.exists()
     site.store.unlink()
-    assert fails(site, "serve", "--check")[0] == 78
+    assert fails(site, "serve", "--check")[0] == 66
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('to = "stderr"', 'to = "file:/proc/nowhere/log"', "install -o"),
+        ('mode = "0600"', 'mode = "0600"\nallow_users = ["no-such-user"]', "no-such-user"),
+        ("/mux", "/missing/mux", "missing"),
+    ],
+)
+def test_serve_check_finds_what_would_stop_a_start(site: Site, old: str, new: str, words: str) -> None:
+    text = site.configuration.read_text()
+    site.configuration.write_text(text.replace(old, new, 1))
+    code, line = fails(site, "serve", "--check")
+    assert code == 78
+    assert words in line
+
+
+def test_serve_check_sees_the_daemon_that_has_the_socket(site: Site) -> None:
+    with site.serving():
+        code, line = fails(site, "serve", "--check")
+    assert code == 78
+    assert "another process" in line
 
 
 def test_log_file_gets_the_decisions(site: Site) -> None:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import trio
 
 from saslauthd_py import __version__, identity, passwords, privileges
-from saslauthd_py.app.start import Bound, StartError, bind, drop, let_go, open_log, start_errors
+from saslauthd_py.app.start import Bound, StartError, bind, check_log, check_sockets, drop, let_go, open_log, start_errors
 from saslauthd_py.authenticator import Authenticator, Decision, Question
 from saslauthd_py.backend import Attempt
 from saslauthd_py.backends.store import StoreBackend, StoreOptions
@@ -39,14 +39,13 @@ __all__ = ["StartError", "check", "decide_directly", "serve"]
 
 _logger = logging.getLogger(__name__)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 SWITCH_INTERVAL = 0.0005
 """Seconds that a thread may keep the interpreter from the loop; Python's own 5 ms would be a visible part of a login."""
 
 SPARE_DESCRIPTORS = 64
 """For the store, the log, threads and listeners, beside the clients."""
-
-DROP_REPORT = 10.0
-"""Seconds between two lines that say how many log lines were dropped."""
 
 
 def serve(settings: Settings) -> None:
@@ -74,8 +73,13 @@ def serve(settings: Settings) -> None:
 
 
 def check(settings: Settings) -> None:
-    """Open what `serve` would open, apart from the listeners. Raises StartError."""
+    """Try what `serve` would do, serve nothing, and leave nothing behind but the daemon's user. Raises StartError."""
     with start_errors(), ExitStack() as stack:
+        check_sockets(settings)
+        identity.preload()
+        passwords.preload()
+        drop(settings)
+        check_log(settings)
         for name, backend in settings.backend.items():
             stack.enter_context(_watch(name, backend))
 
@@ -149,7 +153,6 @@ class _Daemon:
             front = Front(loop, authenticator, cache, self._record, nursery)
             helds = [self._add(number, bound, front) for number, bound in enumerate(self._bound)]
             nursery.start_soon(loop.serve)
-            nursery.start_soon(self._report_drops)
             if self._notifier.watchdog_interval:
                 nursery.start_soon(_beat, loop, self._notifier.watchdog_interval)
             await self._until_stopped()
@@ -181,7 +184,12 @@ class _Daemon:
         return held
 
     async def _until_stopped(self) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        # What trio leaves behind when it has its signal is a handler that does nothing: a second signal does not cut the drain short.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        for one in _SIGNALS:
+            signal.signal(one, lambda *_: None)
+        with trio.open_signal_receiver(*_SIGNALS) as signals:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             gc.collect()
             gc.freeze()  # what lives as long as the daemon is never walked again: a full collection is a pause for every login
             paths = ", ".join(one.settings.path for one in self._bound)
@@ -197,15 +205,6 @@ class _Daemon:
     def _pulse(self) -> None:
         self._notifier.watchdog()
 
-    async def _report_drops(self) -> None:
-        reported = 0
-        while True:
-            await trio.sleep(DROP_REPORT)
-            dropped = self._output.writer.dropped
-            if dropped > reported:
-                _logger.warning("%d log lines were dropped: they came faster than they could be written", dropped - reported)
-                reported = dropped
-
 
 async def _beat(loop: Loop, interval: float) -> None:
     while True:
@@ -218,7 +217,7 @@ def _watch(name: str, backend: StoreSettings) -> Iterator[Watch]:
     try:
         watch = Watch(backend.path)
     except StoreError as error:
-        raise StartError(f"backend {name}: {error}") from None
+        raise StartError(f"backend {name}: {error}") from error
     try:
         yield watch
     finally:

@@ -54,6 +54,15 @@ def bind(settings: Settings) -> list[Bound]:
         return bound
 
 
+def check_sockets(settings: Settings) -> None:
+    """Raise what `bind` would, and bind nothing; sockets that a service manager hands over are not known here."""
+    ids = _ids(settings)
+    for listen in settings.listen:
+        if listen.allow_users:
+            _user_ids(listen)
+        listeners.check(listeners.resolve(listen.user, listen.group, listen.mode, listen.path, ids))
+
+
 def let_go(bound: list[Bound]) -> None:
     """Close the listeners, and take away the paths that are ours; at the stop, and when a start fails half way."""
     while bound:
@@ -75,7 +84,16 @@ def open_log(settings: Settings) -> Output:
     try:
         return open_output(settings.log.to, settings.log.level)
     except OSError as error:
-        raise StartError(f"[log] to = {settings.log.to!r}: {error.strerror}; the daemon's user must be able to write it") from None
+        raise _log_error(settings, error.strerror or "cannot be opened") from None
+
+
+def check_log(settings: Settings) -> None:
+    """Raise what `open_log` would, and make no file."""
+    path = settings.log.to.removeprefix("file:")
+    if path != settings.log.to:
+        there = path if os.path.lexists(path) else os.path.dirname(path)
+        if not os.access(there, os.W_OK | (os.X_OK if there != path else 0)):
+            raise _log_error(settings, f"{there} cannot be written")
 
 
 @contextmanager
@@ -84,7 +102,7 @@ def start_errors() -> Iterator[None]:
     try:
         yield
     except (ListenError, PrivilegeError) as error:
-        raise StartError(str(error)) from None
+        raise StartError(str(error)) from error
 
 
 def _bind_one(listen: Listen, inherited: Mapping[str, socket.socket], ids: privileges.Ids) -> Bound:
@@ -93,6 +111,12 @@ def _bind_one(listen: Listen, inherited: Mapping[str, socket.socket], ids: privi
         return Bound(listen, given, None, allowed)
     ours = listeners.bind(listeners.resolve(listen.user, listen.group, listen.mode, listen.path, ids))
     return Bound(listen, ours.socket, ours, allowed)
+
+
+def _log_error(settings: Settings, why: str) -> StartError:
+    path = settings.log.to.removeprefix("file:")
+    user = settings.server.user if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    return StartError(f"[log] to = {settings.log.to!r}: {why}; run: install -o {user} -m 640 /dev/null {path}")
 
 
 def _ids(settings: Settings) -> privileges.Ids:

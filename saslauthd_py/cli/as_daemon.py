@@ -13,6 +13,11 @@ def become_daemon(settings: Settings) -> str:
     """As root: become the daemon's user for good. Returns the name of the user that this process then is. Raises PrivilegeError."""
     if os.geteuid() == 0:
         privileges.drop(privileges.account(settings.server.user, settings.server.group))
+    return name_of_user()
+
+
+def name_of_user() -> str:
+    """Who this process is."""
     uid = os.geteuid()
     try:
         return pwd.getpwuid(uid).pw_name

@@ -14,7 +14,7 @@ def run(arguments: argparse.Namespace, _: Environment) -> Record | Text:
     signal.signal(signal.SIGHUP, lambda *_: None)  # before the imports, which take a while: a reload that comes too early must not end us
 
     from saslauthd_py import app
-    from saslauthd_py.cli.as_daemon import become_daemon
+    from saslauthd_py.cli.as_daemon import name_of_user
     from saslauthd_py.config.load import DEFAULT_PATH, load
 
     path = arguments.config or DEFAULT_PATH
@@ -22,6 +22,6 @@ def run(arguments: argparse.Namespace, _: Environment) -> Record | Text:
     if not arguments.check:
         app.serve(settings)
         return Text("")
-    user = become_daemon(settings)
     app.check(settings)
+    user = name_of_user()
     return Record({"file": path, "ok": True, "user": user}, (f"{path}: ok, checked as {user}",))

@@ -43,6 +43,7 @@ def bind(spec: ListenerSpec) -> Listener:
     """
     _check_owner(spec)
     with opened(spec.path) as directory, _reported(spec, directory), contextlib.ExitStack() as undo:
+        _check_directory(directory, spec)
         name, temporary = os.path.basename(spec.path), temporary_name(os.path.basename(spec.path))
         listener = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         listener.setblocking(False)
@@ -58,6 +59,16 @@ def bind(spec: ListenerSpec) -> Listener:
         return Listener(spec.path, listener, inode)
 
 
+def check(spec: ListenerSpec) -> None:
+    """Raise what `bind` would for what can be told without binding: owner, directory, and whoever has the path already."""
+    _check_owner(spec)
+    with opened(spec.path) as directory, _reported(spec, directory):
+        _check_directory(directory, spec)
+        stale = _judge(directory, os.path.basename(spec.path), spec.path)
+        if stale is not None:
+            os.close(stale)
+
+
 def unlink_own(listener: Listener) -> None:
     """Remove the listener's path if it still leads to it; call it before the socket is closed, so that no other inode can be it.
 
@@ -70,6 +81,14 @@ def unlink_own(listener: Listener) -> None:
 def _check_owner(spec: ListenerSpec) -> None:
     if os.geteuid() not in (0, spec.uid):
         raise ListenError(f"{spec.path}: only root can give a socket to uid {spec.uid}: start as root, or leave out its user")
+
+
+def _check_directory(directory: Directory, spec: ListenerSpec) -> None:
+    mode = os.fstat(directory.descriptor).st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise ListenError(
+            f"{spec.path}: everybody can put a socket of their own in its place and be given passwords; run: chmod o-w {directory.path}"
+        )
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ class Output:
             return _PRIORITY[level]
         now = int(time.time())
         if now != self._second:
-            self._second, self._stamp = now, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+            self._second, self._stamp = now, _stamp(now)
         return f"{self._stamp} {logging.getLevelName(level)} ".encode()
 
 
@@ -43,7 +43,16 @@ def open_output(to: str, level: str) -> Output:
     if to.startswith("file:"):
         descriptor = os.open(to.removeprefix("file:"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     journal = to == "journal" or (to == "auto" and _is_journal(descriptor))
-    return Output(Writer(descriptor), journal, logging.getLevelNamesMapping()[level.upper()])
+
+    def notice(lost: int, why: str) -> bytes:  # called by the writer's thread
+        front = _PRIORITY[logging.WARNING] if journal else f"{_stamp(int(time.time()))} WARNING ".encode()
+        return front + f"{lost} log lines were lost: {why}\n".encode()
+
+    return Output(Writer(descriptor, notice), journal, logging.getLevelNamesMapping()[level.upper()])
+
+
+def _stamp(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
 
 
 def _is_journal(descriptor: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 
 PAUSE = 0.005
 """Seconds between two writes: a list taken every 5 ms cost a tenth of what a queue did."""
@@ -13,24 +14,44 @@ MOST_WAITING = 10_000
 """Lines. More are dropped and counted: a stalled disk or journal never stops a login."""
 
 
-class Writer:
-    """Appending to `lines` and calling `turn` is all that the loop does. `lines` is one list for ever; `close` is the loop's."""
+_TOO_FAST = "they came faster than they could be written"
 
-    def __init__(self, descriptor: int) -> None:
+
+def _plain(lost: int, why: str) -> bytes:
+    return f"{lost} log lines were lost: {why}\n".encode()
+
+
+class Writer:
+    """Appending to `lines` and calling `turn` is all that the loop does. `lines` is one list for ever; `close` is the loop's.
+
+    Lines that were lost are told by a line of their own, that `notice` makes of their number and why, as soon as one can be written.
+    """
+
+    def __init__(self, descriptor: int, notice: Callable[[int, str], bytes] = _plain) -> None:
         self.lines: list[bytes] = []
-        self.dropped = 0
         self._descriptor = descriptor
+        self._notice = notice
+        self._overflowed = 0  # the loop's
+        self._failed = 0  # the thread's, as all below
+        self._told = 0
+        self._why = _TOO_FAST
+        self._torn = False
         self._wake = threading.Semaphore(0)
         self._asleep = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """How many lines were lost so far."""
+        return self._overflowed + self._failed
+
     def turn(self) -> None:
         """After lines were appended: wakes the thread if it sleeps, and drops what is over the bound."""
         waiting = len(self.lines)
         if waiting > MOST_WAITING:
-            self.dropped += waiting - MOST_WAITING
+            self._overflowed += waiting - MOST_WAITING
             del self.lines[MOST_WAITING:]
         if self._asleep and waiting:
             self._asleep = False
@@ -63,8 +84,18 @@ class Writer:
         self._wake.acquire()
 
     def _write(self, block: bytes) -> None:
+        lost = self.dropped - self._told
+        head = (b"\n" if self._torn else b"") + (self._notice(lost, self._why) if lost else b"")
+        whole = rest = head + block
         try:
-            while block:
-                block = block[os.write(self._descriptor, block) :]
-        except OSError:  # a full disk, a closed pipe: there is nowhere left to say so, and logins go on
-            self.dropped += block.count(b"\n")
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            self._why = _TOO_FAST
+        except OSError as error:  # a full disk, a closed pipe: logins go on
+            self._why = error.strerror or "cannot be written"
+        sent = len(whole) - len(rest)
+        if sent:
+            self._torn = whole[sent - 1 : sent] != b"\n"
+        if sent >= len(head):
+            self._told += lost
+        self._failed += block[max(0, sent - len(head)) :].count(b"\n")

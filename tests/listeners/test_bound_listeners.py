@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from saslauthd_py.listeners import ListenError, bind, unlink_own
+from saslauthd_py.listeners import ListenError, ListenerSpec, bind, check, unlink_own
 from tests.listeners.sockets import (
     SOMEBODY,
     answers,
@@ -289,3 +289,12 @@ def test_unlink_own_after_the_drop_is_content_with_what_it_may(place: str, their
         as_somebody(work)
         assert os.path.exists(f"{place}/mux")
         assert not os.path.exists(f"{theirs}/auth")
+
+
+def test_a6_a_directory_in_which_everybody_can_replace_the_socket_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    spec = ListenerSpec(str(tmp_path / "mux"), os.geteuid(), os.getegid(), 0o660)
+    for attempt in (bind, check):
+        with pytest.raises(ListenError, match="chmod o-w"):
+            attempt(spec)
+    assert not os.listdir(tmp_path)

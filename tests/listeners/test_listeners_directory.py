@@ -95,7 +95,7 @@ def test_a6_who_is_not_root_cannot_give_a_socket_away(place: str) -> None:
             bind(spec(f"{place}/mux", gid=A_GROUP))
         assert os.listdir(place) == []
 
-    os.chmod(place, SHARED)
+    os.chmod(place, STICKY)
     as_somebody(work)
 
 
@@ -105,7 +105,7 @@ def test_a6_who_is_not_root_can_give_it_a_group_of_his_own(place: str) -> None:
         with bound(spec(f"{place}/mux", gid=A_GROUP)):
             assert rights(f"{place}/mux") == (SOMEBODY, A_GROUP, 0o660)
 
-    os.chmod(place, SHARED)
+    os.chmod(place, STICKY)
     as_somebody(work, groups=(A_GROUP,))
 
 

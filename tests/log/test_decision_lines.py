@@ -124,6 +124,28 @@ def test_e3_output_that_fails_is_survived(tmp_path: Path) -> None:
     assert writer.dropped == 1
 
 
+def test_e3_lost_lines_are_told_when_there_is_room_again_and_a_torn_line_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written: list[bytes] = []
+    room = [3, 0]
+
+    def write(descriptor: int, block: bytes) -> int:
+        fits = room.pop(0) if room else len(block)
+        if not fits:
+            raise OSError(28, "No space left on device")
+        written.append(block[:fits])
+        return fits
+
+    writer = Writer(-1, lambda lost, why: f"{lost} lost: {why}\n".encode())
+    writer.close()
+    monkeypatch.setattr(os, "write", write)
+    writer._write(b"one\ntwo\n")
+    assert writer.dropped == 2
+    writer._write(b"three\n")
+    assert b"".join(written) == b"one\n2 lost: No space left on device\nthree\n"
+    writer._write(b"four\n")
+    assert b"".join(written).endswith(b"\nthree\nfour\n")
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "log"
