@@ -78,7 +78,8 @@ class Authenticator:
         """Decide. Never raises for what clients or backends do. Cancelling it leaves the proof to others that wait for it."""
         attempt = question.attempt
         now = self._cache.clock()
-        if self._cache.look(now) and (proof := self._cache.find(question.key, now)):
+        sure = self._cache.look(now)
+        if sure and (proof := self._cache.find(question.key, now)):
             return await self._from_cache(question, proof)
         try:
             route = self._routes.find(attempt.identity.realm, attempt.service, question.listener)
@@ -86,7 +87,7 @@ class Authenticator:
             route = None
         if route is None:
             return Decision(Rejected(Reason.NO_ROUTE), str(attempt.identity))
-        proved = await self._join(question, route)
+        proved = await self._join(question, route, sure=sure)
         if not isinstance(proved.verdict, Accepted):
             return Decision(proved.verdict, str(attempt.identity), proved.member.name)
         verdict = _permit(attempt, proved.verdict)
@@ -103,14 +104,16 @@ class Authenticator:
             proof.used[proof.credential] = time.time()
         return Decision(Accepted(attempt.identity), proof.user, backend, cached=True)
 
-    async def _join(self, question: Question, route: Route) -> _Proved:
-        """The flight for this question: the one in the air if the account has not changed since it began, else a new one."""
+    async def _join(self, question: Question, route: Route, *, sure: bool) -> _Proved:
+        """The flight for this question: the one in the air if it is `sure` that the account has not changed since, else a new one."""
         name = question.key, _generations(route, question.attempt.identity)
-        flight = self._flights.get(name)
+        flight = joined = self._flights.get(name) if sure else None
         if flight is None:
             flight = self._flights[name] = _Flight(_Proved(Unavailable("the daemon is stopping"), route.members[0]))
             self._nursery.start_soon(self._fly, name, flight, question, route)
         await flight.done.wait()
+        if joined and isinstance(flight.proved.verdict, Accepted) and not flight.proved.verdict.replayable:
+            return await self._join(question, route, sure=False)
         return flight.proved
 
     async def _fly(self, name: tuple[bytes, tuple[int, ...]], flight: _Flight, question: Question, route: Route) -> None:
@@ -123,7 +126,8 @@ class Authenticator:
             _logger.exception("bug while a login was decided; it is answered as unavailable")
             flight.proved = _Proved(Unavailable("bug, see the traceback"), route.members[0])
         finally:
-            del self._flights[name]
+            if self._flights.get(name) is flight:
+                del self._flights[name]
             flight.done.set()
 
     async def _prove(self, question: Question, route: Route) -> _Proved:
@@ -156,7 +160,10 @@ class Authenticator:
         proof = Proof(
             until=until,
             inline_until=until if verdict.restrictions.none else 0.0,
-            accounts=tuple({identity.account(verdict.identity), identity.account(attempt.identity)}),
+            accounts=tuple(
+                {identity.account(verdict.identity), identity.account(attempt.identity)}
+                | {each.watched.account(attempt.identity) for each in proved.asked if each.watched is not None}
+            ),
             secret=self._cache.secret_mac(attempt.secret.reveal()),
             user=user,
             asked=tuple(each.name for each in proved.asked),

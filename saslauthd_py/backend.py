@@ -51,5 +51,8 @@ class Watched(Protocol):
         Raises BackendUnreadable when nobody can tell. The caller has read its clock before the call.
         """
 
+    def account(self, name: Identity) -> str:
+        """What `changes` calls the account that this name means here; empty where it can mean none."""
+
     def generation(self, name: Identity) -> int:
         """A number that is another one after every change of the account that a call of `changes` has seen."""

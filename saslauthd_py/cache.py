@@ -50,7 +50,8 @@ class Cache:
         self._most = most
         self._watched = tuple(watched)
         self._key = os.urandom(32)
-        self._accounts: dict[str, list[bytes]] = {}
+        self._unreadable: set[str] = set()
+        self._accounts: dict[str, dict[bytes, None]] = {}
 
     def state(self, listener: int) -> hashlib.blake2b:
         """A keyed MAC that has taken the listener's number: `copy()` of it and `update(span)` make a proof's key (rule C2)."""
@@ -77,8 +78,11 @@ class Cache:
                 sure = False
             except BackendUnreadable:
                 sure = False
-                self._forget_backend(backend)
+                if backend not in self._unreadable:  # nothing of it is remembered until it is readable again
+                    self._unreadable.add(backend)
+                    self._forget_backend(backend)
             else:
+                self._unreadable.discard(backend)
                 self._forget(backend, changed)
         if sure:
             self.looked_until = now + OLDEST_LOOK
@@ -100,7 +104,7 @@ class Cache:
         self._trim()
         self.proofs[key] = proof
         for account in proof.accounts:
-            self._accounts.setdefault(account, []).append(key)
+            self._accounts.setdefault(account, {})[key] = None
 
     def forget(self, key: bytes) -> None:
         """A backend has refused that very secret, or its proof is too old."""
@@ -109,7 +113,7 @@ class Cache:
             return
         for account in proof.accounts:
             keys = self._accounts[account]
-            keys.remove(key)
+            del keys[key]
             if not keys:
                 del self._accounts[account]
 

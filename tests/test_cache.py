@@ -33,6 +33,9 @@ class Watched:
             raise answer
         return answer
 
+    def account(self, name: Identity) -> str:
+        raise NotImplementedError
+
     def generation(self, name: Identity) -> int:
         raise NotImplementedError
 

@@ -54,6 +54,7 @@ def serve(settings: Settings) -> None:
     Started as root, it binds its listeners and then drops to `[server] user` for good (rule A2).
     """
     signal.signal(signal.SIGHUP, lambda *_: None)  # from the first line on: a reload that comes too early must not end us (rule E9)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # in all threads; they wait for the one place that knows what to do with them
     os.umask(0o077)
     sys.setswitchinterval(SWITCH_INTERVAL)
     descriptors = privileges.raise_nofile()
@@ -69,7 +70,9 @@ def serve(settings: Settings) -> None:
         watches = {name: stack.enter_context(_watch(name, backend)) for name, backend in settings.backend.items()}
         if descriptors < settings.server.max_connections + SPARE_DESCRIPTORS:
             _logger.warning("%d descriptors are too few for max_connections: set LimitNOFILE=65536 in the unit", descriptors)
-        trio.run(_Daemon(settings, bound, watches, output).run, restrict_keyboard_interrupt_to_checkpoints=True)
+        daemon = _Daemon(settings, bound, watches, output)
+        daemon.most_connections = min(settings.server.max_connections, max(descriptors - SPARE_DESCRIPTORS, 1))
+        trio.run(daemon.run, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
 def check(settings: Settings) -> None:
@@ -137,6 +140,7 @@ class _Daemon:
     """One run of the front, from READY to the last reply."""
 
     def __init__(self, settings: Settings, bound: list[Bound], watches: dict[str, Watch], output: Output) -> None:
+        self.most_connections = settings.server.max_connections
         self._settings = settings
         self._bound = bound
         self._watches = watches
@@ -146,7 +150,7 @@ class _Daemon:
 
     async def run(self) -> None:
         server = self._settings.server
-        loop = Loop(Connections(server.max_connections, server.max_connections_per_peer), self._pulse)
+        loop = Loop(Connections(self.most_connections, server.max_connections_per_peer), self._pulse)
         async with _authenticating(self._settings, self._watches) as (authenticator, cache, stores), trio.open_nursery() as nursery:
             for store in stores:
                 nursery.start_soon(store.keep_house)
@@ -184,9 +188,7 @@ class _Daemon:
         return held
 
     async def _until_stopped(self) -> None:
-        # What trio leaves behind when it has its signal is a handler that does nothing: a second signal does not cut the drain short.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        for one in _SIGNALS:
+        for one in _SIGNALS:  # what trio puts back when it has its signal: a second one does not cut the drain short
             signal.signal(one, lambda *_: None)
         with trio.open_signal_receiver(*_SIGNALS) as signals:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

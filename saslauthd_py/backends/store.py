@@ -66,12 +66,16 @@ class StoreBackend:
         seen, self._pending = self._pending, []
         return seen
 
+    def account(self, name: Identity) -> str:
+        """As `Watched.account`."""
+        try:
+            return identity.account(self._login(name))
+        except InvalidIdentity:
+            return ""
+
     def generation(self, name: Identity) -> int:
         """As `Watched.generation`."""
-        try:
-            return self._watch.generation(identity.account(self._login(name)))
-        except InvalidIdentity:
-            return 0
+        return self._watch.generation(self.account(name))
 
     async def verify_password(self, attempt: Attempt) -> Verdict:
         """As `Backend.verify_password`. Cancelled while a hash runs, it waits for that hash."""
@@ -176,7 +180,7 @@ class StoreBackend:
         try:
             new = await self._hashing.make(self._options.scheme, secret)
             await trio.to_thread.run_sync(rehash.replace_encoding, self._path, credential.id, credential.generation, encoding, new)
-        except (ValueError, StoreError, sqlite3.Error) as error:
+        except Exception as error:  # whatever it is, it is no reason to stop answering logins
             _logger.warning("%s: a password keeps its old hash for now: %s", self._path, error)
         finally:
             self._rehashing.discard(credential.id)
@@ -188,8 +192,10 @@ class StoreBackend:
         self.used.clear()
         try:
             await trio.to_thread.run_sync(usage.write, self._path, taken)
-        except (StoreError, sqlite3.Error) as error:
+            taken.clear()
+        except Exception as error:  # as above
             _logger.warning("%s: last use is not written yet: %s", self._path, error)
+        finally:  # cancelled too
             for credential, when in taken.items():
                 self.used.setdefault(credential, when)
 
@@ -199,8 +205,9 @@ class StoreBackend:
         self._stale_profile = False
         try:
             self._decoy = _decoy(await trio.to_thread.run_sync(self._common_profile), self._options.scheme)
-        except (StoreError, sqlite3.Error):
+        except Exception as error:  # as above
             self._stale_profile = True
+            _logger.warning("%s: unknown accounts are pretended with the hash of before: %s", self._path, error)
 
     def _common_profile(self) -> str | None:
         with connection.translated(self._path), closing(connection.reader(self._path, MOST_BUSY_WAIT)) as opened:

@@ -14,6 +14,7 @@ import os
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 
 import trio
@@ -42,6 +43,7 @@ class Loop:
         self._listeners: dict[Port, socket.socket] = {}
         self._hot: set[Port] = set()
         self._parked: set[Connection] = set()
+        self._ready: deque[Connection] = deque()
         self._deadlines: list[tuple[float, int, Connection]] = []
         self._order = itertools.count()
         self._soonest = float("inf")
@@ -80,16 +82,18 @@ class Loop:
 
     def park(self, connection: Connection, until: float) -> None:
         """Wait for the connection's next bytes, until trio's clock says `until`; then its port is told to expire it."""
-        connection.until = until
-        self._parked.add(connection)
         self._selector.register(connection.client, selectors.EVENT_READ, connection)
-        heapq.heappush(self._deadlines, (until, next(self._order), connection))
+        self._parked.add(connection)
+        if connection.until != until:  # else its entry is in the heap already: a client that sends byte by byte has one
+            connection.until = until
+            heapq.heappush(self._deadlines, (until, next(self._order), connection))
+            if len(self._deadlines) > 2 * len(self.connections) + BATCH:
+                self._sweep()
         if until < self._soonest:
             self._sooner.set()
 
     def unpark(self, connection: Connection) -> None:
         """Take it out of the selector, before it is closed or handed over."""
-        connection.until = None
         if connection in self._parked:
             self._parked.remove(connection)
             self._selector.unregister(connection.client)
@@ -99,6 +103,7 @@ class Loop:
         if connection.state is not State.CLOSED:
             self.unpark(connection)
             connection.state = State.CLOSED
+            connection.frame = b""  # a secret is in it, and the heap may hold the connection until its deadline
             connection.client.close()
             self.connections.leave(connection)
             self._left.set()
@@ -112,6 +117,8 @@ class Loop:
     def exhausted(self, port: Port, error: OSError) -> None:
         """accept(2) failed for want of descriptors or memory: one client is told by closing, then nobody is accepted for a while."""
         if error.errno not in OUT_OF_RESOURCES:
+            _logger.error("cannot accept on %s: %s; trying again in %g s", port.path, error.strerror, EXHAUSTED_PAUSE)
+            self._pause()
             return
         if self._spare >= 0:
             os.close(self._spare)
@@ -130,9 +137,8 @@ class Loop:
         """Serve what waits in the backlogs, then accept nobody. The listeners are whoever's who added them."""
         for port in self._listeners:
             for _ in range(BACKLOG // BATCH):
-                if not port.round():
-                    break
-            port.settle()
+                port.round()
+                port.settle()
         self._pause()
         self._resume_at = None
         self._listeners.clear()
@@ -155,8 +161,8 @@ class Loop:
 
     def _turn(self) -> bool:
         """Serve what is ready. True: the budget is spent and there may be more."""
-        until, served = time.monotonic() + SLICE, self._gather()
-        hot = self._hot
+        until = time.monotonic() + SLICE
+        served, hot = self._gather(until), self._hot
         while hot:
             for port in tuple(hot):
                 if read := port.round():
@@ -167,29 +173,41 @@ class Loop:
                 return True
         for port in self._listeners:
             port.settle()
-        return served >= BATCH
+        return bool(self._ready) or served >= BATCH
 
-    def _gather(self) -> int:
-        served = 0
-        for key, _ in self._selector.select(0):
-            whose = key.data
-            if whose is None:
-                self._beat_in.recv(4096)
-                self._pulse()
-            elif not isinstance(whose, Connection):
-                self._hot.add(whose)
-            elif whose in self._parked:  # else an earlier event of this very batch has closed it
+    def _gather(self, until: float) -> int:
+        ready, served = self._ready, 0
+        if not ready:
+            for key, _ in self._selector.select(0):
+                whose = key.data
+                if whose is None:
+                    self._beat_in.recv(4096)
+                    self._pulse()
+                elif isinstance(whose, Connection):
+                    ready.append(whose)
+                else:
+                    self._hot.add(whose)
+        while ready and served < BATCH and time.monotonic() < until:
+            whose = ready.popleft()
+            if whose in self._parked:  # else an earlier event of this very batch has closed it
                 self.unpark(whose)
-                served += self._guarded(whose.port.resume, whose)
+                served += self.guarded(whose.port.resume, whose)
+        if ready and self._listening:
+            self._hot.update(self._listeners)  # whoever connects now is not behind all of them
         return served
 
-    def _guarded(self, call: Callable[[Connection], int | None], connection: Connection) -> int:
+    def guarded(self, call: Callable[[Connection], int | None], connection: Connection) -> int:
+        """What `call` returns; a connection for which it raises is closed, and logged (rule E1)."""
         try:
             return call(connection) or 0
         except Exception:
             _logger.exception("bug while a client was served; its connection is closed")
             self.close(connection)
             return 1
+
+    def _sweep(self) -> None:
+        self._deadlines = [entry for entry in self._deadlines if entry[2].state is not State.CLOSED and entry[2].until == entry[0]]
+        heapq.heapify(self._deadlines)
 
     def _pause(self) -> None:
         if self._listening:
@@ -218,14 +236,14 @@ class Loop:
 
     def _expire(self, now: float) -> float:
         """End what is due; returns when the next is."""
-        heap = self._deadlines
-        while heap:
-            until, _, connection = heap[0]
-            waits = connection.until == until
-            if waits and until > now:
+        ended = 0
+        while self._deadlines:
+            until, _, connection = self._deadlines[0]
+            if until > now or ended == BATCH:
                 return until
-            heapq.heappop(heap)
-            if waits:
+            heapq.heappop(self._deadlines)
+            if connection in self._parked and connection.until == until:
+                ended += 1
                 self.unpark(connection)
-                self._guarded(connection.port.expire, connection)
+                self.guarded(connection.port.expire, connection)
         return float("inf")

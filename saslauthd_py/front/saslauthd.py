@@ -86,11 +86,13 @@ class SaslauthdPort:
         """As `Port.round`."""
         accept, decide, allowed = self._accept, self._decide, self._settings.allowed
         hits: list[tuple[Proof, bytes]] = []
+        silent: list[Stream] = []
         read = 0
         young, self._young = self._young, []
         for _ in range(BATCH):
+            fresh = not young
             try:
-                client = young.pop() if young else Stream(UNIX, STREAM, 0, accept()[0])
+                client = Stream(UNIX, STREAM, 0, accept()[0]) if fresh else young.pop()
             except BlockingIOError:
                 break
             except OSError as error:
@@ -107,7 +109,7 @@ class SaslauthdPort:
                     hits.append((proof, peers.credentials(client)))
                     client.close()
             except BlockingIOError:
-                self._young.append(client)
+                (self._young if fresh else silent).append(client)  # tried twice, and no more
             except OSError:  # it has gone
                 client.close()
             except Exception:
@@ -115,12 +117,16 @@ class SaslauthdPort:
         self._young += young
         if hits:
             self._front.record.hits(hits)
+        self._wait_for(silent)
         return read
 
     def settle(self) -> None:
         """As `Port.settle`."""
-        while self._young:
-            client = self._young.pop()
+        young, self._young = self._young, []
+        self._wait_for(young)
+
+    def _wait_for(self, silent: list[Stream]) -> None:
+        for client in silent:
             try:
                 self._begin(client, None)
             except Exception:
@@ -187,7 +193,7 @@ class SaslauthdPort:
         else:
             self._front.loop.connections.enter(connection)
             connection.frame = frame or b""
-            self._advance(connection)
+            self._front.loop.guarded(self._advance, connection)
 
     def _advance(self, connection: Connection) -> None:
         """Do what the bytes so far allow."""
@@ -229,6 +235,7 @@ class SaslauthdPort:
         except Exception:
             self._front.record.counters.faults += 1
             _logger.exception("bug while a client was served; its connection is closed")
+            self._front.loop.close(connection)
         finally:
             if connection.state is State.VERDICT:
                 self._front.loop.close(connection)

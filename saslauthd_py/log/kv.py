@@ -36,7 +36,7 @@ def decision(user: str, verdict: Verdict, backend: str, asked: Asked) -> bytes:
     word, rest = _outcome(verdict)
     head = b"%b user=%b service=%b listener=%b" % (word, escape.text(user), escape.text(asked.service), escape.text(asked.listener))
     backend_field = b" backend=%b" % escape.text(backend) if backend else b""
-    address = b" address=%b" % str(asked.address).encode() if asked.address else b""
+    address = b" address=%b" % escape.text(str(asked.address)) if asked.address else b""
     return b"%b%b%b%b ms=%.1f" % (head, backend_field, rest, address, asked.seconds * 1000)
 
 

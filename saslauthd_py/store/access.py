@@ -27,12 +27,12 @@ def become_owner(path: str, create_for: tuple[int, int] | None = None) -> None:
         found = os.lstat(directory)
     except FileNotFoundError:
         if create_for is None:
-            raise NoSuchStore(f"{directory}: no such directory") from None
+            raise _no_directory(directory) from None
         found = _make_directory(directory, create_for)
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafeStore(f"{directory}: not a directory but {_what(found)}; name the directory itself as the store's")
     if found.st_uid == 0:
-        raise UnsafeStore(f"{directory}: belongs to root, and the daemon never runs as root; chown it to the daemon's user")
+        raise UnsafeStore(f"{directory}: belongs to root, and the daemon never runs as root; run once, with the daemon's USER: chown -R USER: {directory}")
     for name in (path, *(path + side for side in SIDE_FILES)):
         if os.path.islink(name):
             raise UnsafeStore(f"{name}: a symbolic link; a store is a file of its own")
@@ -42,7 +42,10 @@ def become_owner(path: str, create_for: tuple[int, int] | None = None) -> None:
 
 
 def check(path: str) -> None:
-    """Raises UnsafeStore unless directory, database, -wal and -shm are this process's user's and closed to all others; NoSuchStore."""
+    """Raises UnsafeStore unless directory, database, -wal and -shm are this process's user's, open to it and closed to all others.
+
+    Raises NoSuchStore where directory or database is missing.
+    """
     check_directory(path)
     if not _check(path, stat.S_IFREG):
         raise NoSuchStore(f"{path}: no such store; `saslauthd-py user add` makes one")
@@ -54,7 +57,7 @@ def check_directory(path: str) -> None:
     """As `check`, of the directory alone."""
     directory = os.path.dirname(os.path.abspath(path))
     if not _check(directory, stat.S_IFDIR):
-        raise NoSuchStore(f"{directory}: no such directory")
+        raise _no_directory(directory)
 
 
 def _check(name: str, kind: int) -> bool:
@@ -68,11 +71,33 @@ def _check(name: str, kind: int) -> bool:
     if stat.S_IFMT(found.st_mode) != kind:
         raise UnsafeStore(f"{name}: {_what(found)}; a store is a file of its own in a directory of its own")
     if found.st_uid != os.geteuid():
-        raise UnsafeStore(f"{name}: belongs to {_user(found.st_uid)}, and this is {_user(os.geteuid())}; chown it, or run as its owner")
-    if found.st_mode & 0o077:
-        mode = "0700" if kind == stat.S_IFDIR else "0600"
-        raise UnsafeStore(f"{name}: mode {stat.S_IMODE(found.st_mode):04o} lets others in; run: chmod {mode} {name}")
+        raise UnsafeStore(_of_another(name, found))
+    wanted = 0o700 if kind == stat.S_IFDIR else 0o600
+    fault = "lets others in" if found.st_mode & 0o077 else _kept_from(wanted & ~found.st_mode)
+    if fault:
+        raise UnsafeStore(f"{name}: mode {stat.S_IMODE(found.st_mode):04o} {fault}; run: chmod {wanted:04o} {name}")
     return True
+
+
+def _kept_from(missing: int) -> str:
+    # SQLite would open such a file for reading, and fail at the first login or write with an error that blames something else.
+    hindered = [verb for right, verb in ((0o400, "reading"), (0o200, "writing"), (0o100, "entering")) if missing & right]
+    return f"keeps its owner from {' and '.join(hindered)}" if hindered else ""
+
+
+def _of_another(name: str, found: os.stat_result) -> str:
+    owner, we = _user(found.st_uid), _user(os.geteuid())
+    if stat.S_ISDIR(found.st_mode):
+        may = f"only root and {owner}" if found.st_uid != 0 else "only root"
+        return f"{name}: belongs to {owner}, and this is {we}: {may} may use it: run this as root; a daemon: as the directory's owner"
+    if found.st_nlink > 1:
+        return f"{name}: belongs to {owner}, not to {we}, and has another name elsewhere (a hard link); a store is a file of its own"
+    return f"{name}: belongs to {owner}, not to {we}; run once, as root: chown -R {we}: {os.path.dirname(os.path.abspath(name))}"
+
+
+def _no_directory(directory: str) -> NoSuchStore:
+    advice = "; `saslauthd-py user add` makes it" if os.path.isdir(os.path.dirname(directory)) else ""
+    return NoSuchStore(f"{directory}: no such directory{advice}")
 
 
 def _make_directory(directory: str, owner: tuple[int, int]) -> os.stat_result:

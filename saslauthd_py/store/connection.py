@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 from saslauthd_py import passwords
 from saslauthd_py.store import schema
-from saslauthd_py.store.errors import BrokenStore, BusyStore, NewerStore, NoSuchStore, StoreError, UnsafeStore
+from saslauthd_py.store.errors import BrokenStore, BusyStore, NewerStore, NoSuchStore, StoreError, UnsafeStore, restoring
 
 _ADVICE = {
-    sqlite3.SQLITE_IOERR: "; look at the disk and at the kernel's log, then restart the daemon",
-    sqlite3.SQLITE_FULL: "; make room there",
+    sqlite3.SQLITE_IOERR: "; is the disk full? If not: look at the kernel's log; then restart the daemon",
+    sqlite3.SQLITE_FULL: "; is the disk full? Make room there",
     sqlite3.SQLITE_READONLY: "; is its file system mounted read-only?",
-    sqlite3.SQLITE_CANTOPEN: "; look at its permissions, and at how many files this process has open",
+    sqlite3.SQLITE_CANTOPEN: "; is its file system mounted read-only? If not: look at its permissions, and how many files this process has open",
 }
 
 COMMAND_WAIT = 5.0
@@ -47,8 +47,8 @@ def release(path: str, inode: int, device: int) -> None:
 def other_file(path: str) -> UnsafeStore:
     """What to say of a file that took the place of one that is held. SQLite finds the -wal by name, and would mix the two."""
     return UnsafeStore(
-        f"{path}: another file is in its place; put the old one back or restart the daemon;"
-        " `saslauthd-py restore` writes into the file and needs neither"
+        f"{path}: another file is in its place; put the old one back; or, to restore from this one: "
+        f"stop the daemon, remove {path}-wal and {path}-shm, start it"
     )
 
 
@@ -117,7 +117,7 @@ def store_error(path: str, error: sqlite3.Error) -> StoreError:
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return BusyStore(f"{path}: locked by another process; try again")
     if kind in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return BrokenStore(f"{path}: damaged ({error}); mend it with `saslauthd-py restore`")
+        return BrokenStore(f"{path}: damaged ({error}); {restoring(path)}")
     if kind == sqlite3.SQLITE_CANTOPEN and not os.path.lexists(path):
         return NoSuchStore(f"{path}: no such store")
     return StoreError(f"{path}: {error}{_ADVICE.get(kind, '')}")
@@ -152,4 +152,4 @@ def _kind(error: sqlite3.Error) -> int:
 
 def _check_ours(connection: sqlite3.Connection, path: str) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
-        raise BrokenStore(f"{path}: not a store of saslauthd-py; name another path, or mend it with `saslauthd-py restore`")
+        raise BrokenStore(f"{path}: not a store of saslauthd-py; name another path, or {restoring(path)}")

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def restoring(path: str) -> str:
+    """What brings a store back that is lost or damaged; after "; " in a line (rule C6)."""
+    return (
+        "restore it from a backup: stop the daemon, "
+        f"copy the backup to {path} (same owner, 0600), remove {path}-wal and {path}-shm, start it"
+    )
+
+
 class StoreError(Exception):
     """Any of the below."""
 
@@ -28,7 +36,7 @@ class NewerStore(StoreError):
 
 
 class BrokenStore(StoreError):
-    """Not a database of ours, or a damaged one. The text names `restore`."""
+    """Not a database of ours, or a damaged one. The text says how to restore it."""
 
 
 class BusyStore(StoreError):

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 
 from saslauthd_py.store import access, schema
 from saslauthd_py.store.connection import COMMAND_WAIT, check_file, check_version, reader, translated, writer
-from saslauthd_py.store.errors import BrokenStore, BusyStore, StoreError
+from saslauthd_py.store.errors import BrokenStore, BusyStore, StoreError, restoring
 
 
 def open_current(path: str) -> sqlite3.Connection:
@@ -67,7 +67,8 @@ def _refuse_leftovers(path: str) -> None:
     for side in access.SIDE_FILES:
         if os.path.lexists(path + side):
             raise BrokenStore(
-                f"{path} is gone, but {path + side} is here: put the store back (`saslauthd-py restore`), or remove both side files"
+                f"{path} is gone, but {path + side} is here: put the store back, or {restoring(path)}; "
+                f"for a new store remove both side files: the changes that only {path}-wal holds are lost then"
             )
 
 

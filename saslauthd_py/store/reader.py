@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from saslauthd_py import passwords
 from saslauthd_py.identity import Key
 from saslauthd_py.store import rows
 from saslauthd_py.store.model import Account
@@ -25,7 +26,12 @@ def find(connection: sqlite3.Connection, key: Key) -> Account | None:
 
     Raises passwords.BrokenRecord for a record that cannot be read, and sqlite3.Error as it comes: BUSY is for the caller to judge.
     """
-    found = connection.execute(_FIND, (key.realm, key.local)).fetchall()
+    try:
+        found = connection.execute(_FIND, (key.realm, key.local)).fetchall()
+    except sqlite3.OperationalError as error:
+        if hasattr(error, "sqlite_errorcode"):
+            raise
+        raise passwords.BrokenRecord("a text of the record is not UTF-8") from None  # sqlite3's own words would show it
     return next(rows.accounts(found), None)
 
 

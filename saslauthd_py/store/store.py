@@ -133,19 +133,22 @@ class Store:
             )
             return self._existing(wanted, to)
 
-    def lock(self, identity: Identity, reason: str) -> Account:
-        """Refuse every login of the account, whatever its secret. Locked already: the reason is replaced. Raises NoSuchUser."""
-        return self._set_lock(identity, reason)
+    def lock(self, identity: Identity, reason: str, *, keep: bool = False) -> Account:
+        """Refuse every login of the account, whatever its secret. Locked already: the reason is replaced, unless `keep`.
+
+        Raises NoSuchUser.
+        """
+        return self._set_lock(identity, reason, keep=keep)
 
     def unlock(self, identity: Identity) -> Account:
         """Undo `lock`; nothing where it is not locked. Raises NoSuchUser."""
         return self._set_lock(identity, None)
 
-    def _set_lock(self, identity: Identity, reason: str | None) -> Account:
+    def _set_lock(self, identity: Identity, reason: str | None, *, keep: bool = False) -> Account:
         wanted = key(identity)
         with self._writing():
             account = self._existing(wanted, identity)
-            if account.locked != reason:
+            if account.locked != reason and not (keep and account.locked is not None):
                 self._connection.execute("UPDATE identity SET locked = ?, changed = ? WHERE id = ?", (reason, time.time(), account.id))
             return self._existing(wanted, identity)
 

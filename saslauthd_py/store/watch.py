@@ -18,7 +18,7 @@ from saslauthd_py.backend import BackendBusy, BackendUnreadable
 from saslauthd_py.store import access, changes
 from saslauthd_py.store.changes import Generations, Position
 from saslauthd_py.store.connection import check_file, hold, other_file, reader, release, store_error, translated, unsettled
-from saslauthd_py.store.errors import BusyStore, NoSuchStore, StoreError, UnsafeStore
+from saslauthd_py.store.errors import BusyStore, NoSuchStore, StoreError, UnsafeStore, restoring
 from saslauthd_py.store.migrations import open_current
 
 _NOTHING: frozenset[str] = frozenset()
@@ -141,8 +141,10 @@ def _file(path: str) -> _File:
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        raise NoSuchStore(f"{path}: the file is gone; put it back, or mend the store with `saslauthd-py restore`") from None
+        raise NoSuchStore(f"{path}: the file is gone; put it back, or {restoring(path)}") from None
     except OSError as error:
+        if isinstance(error, PermissionError):
+            access.check_directory(path)  # says which mode it should have
         raise StoreError(f"{path}: {error.strerror}") from None
     try:
         wal = os.lstat(path + "-wal").st_ino

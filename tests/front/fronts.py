@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trio
 
+from saslauthd_py import identity
 from saslauthd_py.authenticator import Authenticator
 from saslauthd_py.backend import Attempt, BackendUnreadable
 from saslauthd_py.cache import Cache
@@ -36,6 +37,7 @@ class ScriptedBackend:
     accounts: dict[str, bytes] = field(default_factory=lambda: {"alice@example.test": b"pw1"})
     verdicts: list[Verdict | Exception] = field(default_factory=list)
     accepted: Callable[[Attempt], Accepted] = lambda attempt: Accepted(attempt.identity)
+    login: Callable[[Identity], Identity] = lambda name: name
     gate: trio.Event | None = None
     asked: list[Attempt] = field(default_factory=list)
     pretended: int = 0
@@ -65,6 +67,9 @@ class ScriptedBackend:
         if isinstance(answer, BackendUnreadable):
             raise answer
         return answer
+
+    def account(self, name: Identity) -> str:
+        return identity.account(self.login(name))
 
     def generation(self, name: Identity) -> int:
         return self.version

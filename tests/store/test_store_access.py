@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from saslauthd_py.store.access import become_owner
+from saslauthd_py.store.access import become_owner, check
 from saslauthd_py.store.errors import NoSuchStore, UnsafeStore
 
 NOBODY = 65534
@@ -100,7 +100,7 @@ def test_a7_a_directory_is_made_only_where_root_alone_can_write(place: str) -> N
         become_owner(f"{place}/open/store/users.db", (NOBODY, NOBODY))
     with pytest.raises(NoSuchStore, match=r"/none: no such directory$"):
         become_owner(f"{place}/none/store/users.db", (NOBODY, NOBODY))
-    with pytest.raises(NoSuchStore, match=r"/store: no such directory$"):
+    with pytest.raises(NoSuchStore, match=r"/store: no such directory; `saslauthd-py user add` makes it$"):
         become_owner(f"{place}/store/users.db")
     assert sorted(os.listdir(place)) == ["open", "theirs"]
 
@@ -132,14 +132,34 @@ def test_a7_a_hard_link_to_a_file_of_roots_is_refused(place: str, environment: d
     os.chmod(f"{place}/precious", 0o600)
     os.link(f"{place}/precious", f"{place}/store/users.db")
     line, ids = command(environment, f"{place}/store/users.db")
-    assert line == f"UnsafeStore {place}/store/users.db: belongs to root, and this is nobody; chown it, or run as its owner"
+    assert line == f"UnsafeStore {place}/store/users.db: belongs to root, not to nobody, and has another name elsewhere (a hard link); a store is a file of its own"
     assert ids.startswith("(65534, 65534, 65534)")
+
+
+@pytest.mark.root
+def test_a7_files_of_roots_in_a_directory_of_the_daemons_are_to_be_given_back(place: str, environment: dict[str, str]) -> None:
+    directory = own(f"{place}/store")
+    os.close(os.open(f"{directory}/users.db", os.O_CREAT, 0o600))
+    line, _ = command(environment, f"{directory}/users.db")
+    assert line == f"UnsafeStore {directory}/users.db: belongs to root, not to nobody; run once, as root: chown -R nobody: {directory}"
+
+
+@pytest.mark.parametrize(("owner", "may"), [(NOBODY, "only root and nobody"), (0, "only root")])
+def test_a7_somebody_else_is_told_to_be_root_and_not_to_chown(
+    path: str, monkeypatch: pytest.MonkeyPatch, owner: int, may: str
+) -> None:
+    found = os.stat_result((stat.S_IFDIR | 0o700, 1, 1, 1, owner, owner, 0, 0, 0, 0))
+    monkeypatch.setattr(os, "lstat", lambda _: found)
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    with pytest.raises(UnsafeStore, match=rf", and this is uid 4242: {may} may use it: run this as root; ") as refused:
+        check(path)
+    assert "chown" not in str(refused.value)
 
 
 @pytest.mark.root
 def test_a7_a_directory_of_roots_is_refused(place: str) -> None:
     own(f"{place}/store", 0)
-    with pytest.raises(UnsafeStore, match=r"/store: belongs to root, and the daemon never runs as root; chown it to the daemon's user$"):
+    with pytest.raises(UnsafeStore, match=r"/store: belongs to root, and the daemon never runs as root; run once, .*: chown -R USER: .*/store$"):
         become_owner(f"{place}/store/users.db")
 
 

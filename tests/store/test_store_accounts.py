@@ -151,7 +151,10 @@ def test_locking_and_unlocking(store: Store) -> None:
     store.add(ALICE, OLD)
     assert store.lock(ALICE, "left").locked == "left"
     assert store.lock(ALICE, "on leave").locked == "on leave"
+    assert store.lock(ALICE, "by command", keep=True).locked == "on leave"
     assert store.lock(ALICE, "").locked == ""
+    assert store.unlock(ALICE).locked is None
+    assert store.lock(ALICE, "by command", keep=True).locked == "by command"
     assert store.unlock(ALICE).locked is None
     before = store.get(ALICE)
     assert store.unlock(ALICE) == before

@@ -45,12 +45,17 @@ def test_a7_all_files_are_closed_to_others_whatever_the_umask(path: str) -> None
 
 
 def test_reading_never_makes_a_store(path: str) -> None:
-    with pytest.raises(NoSuchStore, match=r"/store: no such directory$"):
+    with pytest.raises(NoSuchStore, match=r"/store: no such directory; `saslauthd-py user add` makes it$"):
         Store.open(path)
     os.mkdir(os.path.dirname(path), 0o700)
     with pytest.raises(NoSuchStore, match=r"users\.db: no such store; `saslauthd-py user add` makes one$"):
         Store.open(path)
     assert os.listdir(os.path.dirname(path)) == []
+
+
+def test_a_directory_that_user_add_would_not_make_either_is_only_missing(tmp_path: Path) -> None:
+    with pytest.raises(NoSuchStore, match=r"/no/place: no such directory$"):
+        Store.open(str(tmp_path / "no" / "place" / "users.db"))
 
 
 def test_a_store_without_a_place_is_not_made(tmp_path: Path) -> None:
@@ -76,8 +81,9 @@ def test_c6_a_new_store_is_not_made_beside_an_old_wal(closed: str) -> None:
     with Store.open(closed) as store:
         store.lock(ALICE, "left")
         os.rename(closed, closed + ".away")
-        with pytest.raises(BrokenStore, match=r"users\.db is gone, but .*users\.db-wal is here: .*`saslauthd-py restore`"):
+        with pytest.raises(BrokenStore, match=r"users\.db is gone, but .*users\.db-wal is here: put the store back, or restore it") as told:
             Store.open(closed, create=True)
+        assert str(told.value).endswith(f"the changes that only {closed}-wal holds are lost then")
         os.rename(closed + ".away", closed)
     assert sorted(os.listdir(os.path.dirname(closed))) == ["users.db"]
 
@@ -136,10 +142,10 @@ def empty(path: str) -> None:
 @pytest.mark.parametrize(
     ("harm", "line"),
     [
-        (foreign, r"users\.db: not a store of saslauthd-py; .*`saslauthd-py restore`$"),
-        (empty, r"users\.db: not a store of saslauthd-py; .*`saslauthd-py restore`$"),
-        (garbage, r"users\.db: damaged \(file is not a database\); mend it with `saslauthd-py restore`$"),
-        (half, r"users\.db: damaged \(database disk image is malformed\); mend it with `saslauthd-py restore`$"),
+        (foreign, r"users\.db: not a store of saslauthd-py; name another path, or restore it from a backup: .*, start it$"),
+        (empty, r"users\.db: not a store of saslauthd-py; name another path, or restore it from a backup: .*, start it$"),
+        (garbage, r"users\.db: damaged \(file is not a database\); restore it from a backup: .*, start it$"),
+        (half, r"users\.db: damaged \(database disk image is malformed\); restore it from a backup: .*, start it$"),
     ],
 )
 def test_what_is_no_store_is_refused_and_left_alone(closed: str, harm: Callable[[str], None], line: str) -> None:
@@ -251,6 +257,31 @@ def test_a7_a_store_that_others_can_reach_is_refused(closed: str, side: str, mod
         access.check(closed)
 
 
+@pytest.mark.parametrize(("wrong", "what"), [(0o400, "writing"), (0o200, "reading"), (0o000, "reading and writing")])
+def test_a7_a_file_that_its_owner_cannot_use_is_refused(closed: str, wrong: int, what: str) -> None:
+    with Store.open(closed) as store:
+        store.lock(ALICE, "left")
+        for name in (closed, *(closed + side for side in access.SIDE_FILES)):
+            os.chmod(name, wrong)
+            with pytest.raises(UnsafeStore) as refused:
+                Store.open(closed)
+            assert str(refused.value) == f"{name}: mode {wrong:04o} keeps its owner from {what}; run: chmod 0600 {name}"
+            os.chmod(name, 0o600)
+    Store.open(closed).close()
+
+
+@pytest.mark.parametrize(("wrong", "what"), [(0o500, "writing"), (0o600, "entering"), (0o300, "reading")])
+def test_a7_a_directory_that_its_owner_cannot_use_is_refused(closed: str, wrong: int, what: str) -> None:
+    directory = os.path.dirname(closed)
+    os.chmod(directory, wrong)
+    try:
+        with pytest.raises(UnsafeStore) as refused:
+            access.check(closed)
+    finally:
+        os.chmod(directory, 0o700)
+    assert str(refused.value) == f"{directory}: mode {wrong:04o} keeps its owner from {what}; run: chmod 0700 {directory}"
+
+
 @pytest.mark.parametrize("linked", ["users.db", "users.db-wal", ""])
 def test_a7_a_symbolic_link_is_refused(closed: str, tmp_path: Path, linked: str) -> None:
     name = os.path.join(os.path.dirname(closed), linked).rstrip("/")
@@ -274,9 +305,8 @@ def test_a_place_that_cannot_be_looked_at_says_why(tmp_path: Path) -> None:
     [
         (sqlite3.SQLITE_BUSY | 1 << 8, "locked by another process; try again"),
         (sqlite3.SQLITE_LOCKED, "locked by another process; try again"),
-        (sqlite3.SQLITE_CORRUPT, "damaged (said); mend it with `saslauthd-py restore`"),
-        (sqlite3.SQLITE_FULL, "said; make room there"),
-        (sqlite3.SQLITE_IOERR | 2 << 8, "said; look at the disk and at the kernel's log, then restart the daemon"),
+        (sqlite3.SQLITE_FULL, "said; is the disk full? Make room there"),
+        (sqlite3.SQLITE_IOERR | 2 << 8, "said; is the disk full? If not: look at the kernel's log; then restart the daemon"),
         (sqlite3.SQLITE_READONLY, "said; is its file system mounted read-only?"),
         (sqlite3.SQLITE_CANTOPEN, "no such store"),
         (sqlite3.SQLITE_ERROR, "said"),
@@ -291,4 +321,16 @@ def test_what_sqlite_says_becomes_one_line_with_advice(path: str, code: int, lin
 def test_a_store_that_is_there_and_cannot_be_opened_says_where_to_look(closed: str) -> None:
     error = sqlite3.OperationalError("unable to open database file")
     error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-    assert str(store_error(closed, error)).endswith("; look at its permissions, and at how many files this process has open")
+    assert str(store_error(closed, error)) == (
+        f"{closed}: unable to open database file; is its file system mounted read-only? "
+        "If not: look at its permissions, and how many files this process has open"
+    )
+
+
+def test_c6_a_damaged_store_is_told_with_all_that_restores_it(path: str) -> None:
+    error = sqlite3.DatabaseError("said")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    assert str(store_error(path, error)) == (
+        f"{path}: damaged (said); restore it from a backup: stop the daemon, copy the backup to {path} (same owner, 0600), "
+        f"remove {path}-wal and {path}-shm, start it"
+    )

@@ -220,7 +220,7 @@ def test_c6_a_file_that_is_gone_is_unreadable_until_it_is_back(watched: Watch, s
     elsewhere("passwd", served, "alice@example.org", "new")
     os.rename(served, served + ".away")
     for _ in range(2):
-        with pytest.raises(BackendUnreadable, match=r"users\.db: the file is gone; .*`saslauthd-py restore`$"):
+        with pytest.raises(BackendUnreadable, match=r"users\.db: the file is gone; put it back, or restore it from a backup: .*, start it$"):
             watched.look()
     os.rename(served + ".away", served)
     before = watched.generation("bob@example.org")
@@ -228,6 +228,43 @@ def test_c6_a_file_that_is_gone_is_unreadable_until_it_is_back(watched: Watch, s
     assert watched.generation("bob@example.org") != before
     assert text_of(watched) == "new"
     assert watched.look() == NOTHING
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o444, 0o000])
+def test_a7_a_mode_that_keeps_the_daemon_out_is_unreadable_until_mended(watched: Watch, served: str, mode: int) -> None:
+    os.chmod(served, mode)
+    for _ in range(2):
+        with pytest.raises(BackendUnreadable, match=rf"users\.db: mode {mode:04o} .*; run: chmod 0600 .*users\.db$"):
+            watched.look()
+    os.chmod(served, 0o600)
+    assert watched.look() is None
+    assert text_of(watched) == "old"
+
+
+def test_a7_a_daemon_does_not_start_on_a_store_it_cannot_write(served: str) -> None:
+    os.chmod(served, 0o400)
+    with pytest.raises(UnsafeStore, match=r"users\.db: mode 0400 keeps its owner from writing; run: chmod 0600 "):
+        Watch(served)
+    assert os.listdir(os.path.dirname(served)) == ["users.db"]
+    os.chmod(served, 0o600)
+    Watch(served).close()
+
+
+def test_a7_a_directory_that_became_closed_is_told_with_its_mode(watched: Watch, served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, lstat = os.path.dirname(served), os.lstat
+
+    def as_its_owner(name: str) -> os.stat_result:
+        if name.startswith(directory + "/"):  # root would be let in
+            raise PermissionError(13, "Permission denied")
+        return lstat(name)
+
+    os.chmod(directory, 0o600)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", as_its_owner)
+        with pytest.raises(BackendUnreadable, match=r"/store: mode 0600 keeps its owner from entering; run: chmod 0700 .*/store$"):
+            watched.look()
+    os.chmod(directory, 0o700)
+    assert watched.look() is None
 
 
 def test_c6_a_directory_that_is_gone_is_unreadable(watched: Watch, served: str) -> None:
@@ -249,7 +286,7 @@ def test_c6_another_file_of_the_same_size_and_mtime_is_noticed(watched: Watch, s
     os.rename(served + ".copy", served)
     assert os.lstat(served)[6:9] == os.lstat(served + ".away")[6:9]
     for _ in range(2):
-        with pytest.raises(BackendUnreadable, match=r"users\.db: another file is in its place; .*`saslauthd-py restore`"):
+        with pytest.raises(BackendUnreadable, match=r"users\.db: another file is in its place; put the old one back; or, to restore "):
             watched.look()
     os.rename(served + ".away", served)
     assert watched.look() is None
@@ -354,7 +391,7 @@ def test_c6_garbage_over_the_file_is_noticed_left_alone_and_mended(watched: Watc
     elsewhere("garbage", served)
     damaged = content(served)
     for _ in range(2):
-        with pytest.raises(BackendUnreadable, match=r"users\.db: damaged \(file is not a database\); .*`saslauthd-py restore`$"):
+        with pytest.raises(BackendUnreadable, match=r"users\.db: damaged \(file is not a database\); restore it from a backup: .*, start it$"):
             watched.look()
     assert watched.connection is old
     assert content(served) == damaged
@@ -380,7 +417,7 @@ def test_c6_a_truncated_file_is_noticed_and_mended(watched: Watch, served: str, 
     with pytest.raises(BackendUnreadable):
         watched.look()
     settle(served)
-    with pytest.raises(BackendUnreadable, match=r"`saslauthd-py restore`$"):
+    with pytest.raises(BackendUnreadable, match=r"restore it from a backup: "):
         watched.look()
     elsewhere("write over", served, served + ".good")
     assert watched.look() is None
