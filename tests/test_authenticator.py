@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from saslauthd_py import identity
 from saslauthd_py.authenticator import Authenticator, Decision, Question
-from saslauthd_py.backend import Attempt
+from saslauthd_py.backend import Attempt, BackendBusy
 from saslauthd_py.cache import Cache
 from saslauthd_py.credential import Restrictions
 from saslauthd_py.identity import Identity
@@ -329,3 +329,95 @@ async def test_f5_last_use_is_noted_for_an_accepted_login_alone(autojump_clock: 
     async with desk(users=says(only_imap)) as it:
         await it.ask(service="smtp")
         assert it.authenticator._routes.members["users"].used == {}
+
+
+async def test_c8_request_that_cannot_look_joins_no_flight_from_before(autojump_clock: MockClock) -> None:
+    class ReadsFirst(ScriptedBackend):
+        async def verify_password(self, attempt: Attempt) -> Verdict:
+            known = self.accounts.get(str(attempt.identity), b"")
+            assert self.gate is not None
+            await self.gate.wait()
+            return Accepted(attempt.identity) if Secret(known) == attempt.secret else WRONG
+
+    gate = trio.Event()
+    backend = ReadsFirst(gate=gate)
+    async with desk(users=backend) as it, trio.open_nursery() as nursery:
+        decisions: list[Decision] = []
+
+        async def ask() -> None:
+            decisions.append(await it.ask())
+
+        nursery.start_soon(it.ask)
+        await wait_all_tasks_blocked()
+        backend.accounts = {"alice@example.test": b"new"}
+        backend.changed = [BackendBusy("busy")] * 50
+        await trio.sleep(0.01)
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        gate.set()
+        await wait_all_tasks_blocked()
+        assert [one.verdict for one in decisions] == [WRONG]
+
+
+async def test_c6_what_was_proved_without_a_sure_look_is_not_remembered(autojump_clock: MockClock) -> None:
+    backend = ScriptedBackend(changed=[BackendBusy("busy")] * 2)
+    async with desk(users=backend) as it:
+        assert isinstance((await it.ask()).verdict, Accepted)
+        assert it.cache.proofs == {}
+
+
+async def test_c4_verdict_that_is_not_replayable_is_not_shared(autojump_clock: MockClock) -> None:
+    gate = trio.Event()
+    once = Accepted(Identity("alice", "example.test"), replayable=False)
+    async with desk(users=ScriptedBackend(gate=gate, verdicts=[once, WRONG])) as it, trio.open_nursery() as nursery:
+        decisions: list[Decision] = []
+
+        async def ask() -> None:
+            decisions.append(await it.ask())
+
+        nursery.start_soon(ask)
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        gate.set()
+        await wait_all_tasks_blocked()
+        assert sorted(type(one.verdict).__name__ for one in decisions) == ["Accepted", "Rejected"]
+
+
+async def test_c7_change_of_a_name_that_a_login_template_made_forgets_the_proof(autojump_clock: MockClock) -> None:
+    one = says(WRONG, Rejected(Reason.LOCKED))
+    one.login = lambda name: Identity(name.local, "a.example")
+    async with desk(Plan(frozenset({Next.UNKNOWN, Next.REJECTED})), one=one, two=says(Accepted(Identity("alice", "example.test")))) as it:
+        assert isinstance((await it.ask()).verdict, Accepted)
+        one.changed = [["alice@a.example"]]
+        it.cache.looked_until = 0
+        assert (await it.ask()).verdict == Rejected(Reason.LOCKED)
+
+
+async def test_b1_change_of_the_confirmed_account_forgets_the_proof(autojump_clock: MockClock) -> None:
+    backend = says(Accepted(Identity("alice.real", "example.test")), WRONG)
+    async with desk(users=backend) as it:
+        await it.ask()
+        backend.changed = [["alice.real@example.test"]]
+        it.cache.looked_until = 0
+        assert (await it.ask()).verdict == WRONG
+
+
+async def test_c5_two_secrets_of_one_account_are_remembered_side_by_side(autojump_clock: MockClock) -> None:
+    name = Identity("alice", "example.test")
+    async with desk(users=says(Accepted(name, credential=1, sole=False), Accepted(name, credential=2, sole=False))) as it:
+        await it.ask(secret=b"phone")
+        await it.ask(secret=b"laptop")
+        assert (await it.ask(secret=b"phone")).cached
+        assert (await it.ask(secret=b"laptop")).cached
+
+
+async def test_backend_is_asked_by_so_many_at_once_as_configured(autojump_clock: MockClock) -> None:
+    gate = trio.Event()
+    backend = ScriptedBackend(gate=gate)
+    async with desk(users=backend) as it, trio.open_nursery() as nursery:
+        it.authenticator._routes.members["users"].limit.total_tokens = 3
+        for number in range(10):
+            nursery.start_soon(it.ask, f"u{number}@example.test")
+        await wait_all_tasks_blocked()
+        assert len(backend.asked) == 3
+        gate.set()

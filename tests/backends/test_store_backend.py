@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from saslauthd_py import passwords
-from saslauthd_py.backend import Attempt
+from saslauthd_py.backend import Attempt, BackendBusy
 from saslauthd_py.backends.store import StoreBackend, StoreOptions
 from saslauthd_py.credential import Encoding, Restrictions
 from saslauthd_py.hashing import Hashing
@@ -283,3 +283,62 @@ async def test_f5_uses_that_cannot_be_written_are_kept_for_the_next_time(store: 
         await it._write_uses()
         assert it.used == {}
     assert usage.read(path, [1, 2]) == {1: 100.0, 2: 200.0}
+
+
+async def test_housekeeping_survives_whatever_the_machine_refuses(
+    store: Store, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with backend(path) as it:
+        it.used[1] = 5.0
+        monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
+        await it._write_uses()
+        await it._recount()
+        assert it.used == {1: 5.0}
+    assert caplog.text.count("can't start new thread") == 2
+
+
+async def test_profile_that_nobody_knows_is_a_line_in_the_log(store: Store, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    change(path, "UPDATE encoding SET profile = 'no-such x=1'")
+    async with backend(path) as it:
+        await it._recount()
+        await it.pretend(Secret(b"x"))
+    assert "no-such" in caplog.text
+
+
+async def test_d8_record_that_is_not_utf8_shows_nothing_of_its_hash(store: Store, path: str) -> None:
+    change(path, "UPDATE encoding SET text = CAST(CAST(text AS BLOB) || x'ff' AS TEXT)")
+    async with backend(path) as it:
+        verdict = await ask(it)
+        assert isinstance(verdict, Unavailable)
+        assert "$6$" not in verdict.cause
+
+
+async def test_c6_change_that_names_nobody_is_not_lost_to_the_cache(store: Store, path: str) -> None:
+    async with backend(path) as it:
+        it.changes()
+        it._watch.look = lambda: None  # type: ignore[method-assign]
+        it._look()
+        it._watch.look = lambda: frozenset({"bob@"})  # type: ignore[method-assign]
+        assert it.changes() is None
+        assert it.changes() == ["bob@"]
+
+
+async def test_e3_store_that_is_busy_is_read_by_a_thread(store: Store, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[object] = []
+    run_sync = trio.to_thread.run_sync
+
+    async def watched(call: object, *arguments: object, **more: object) -> object:
+        threads.append(call)
+        return await run_sync(call, *arguments, **more)  # type: ignore[arg-type]
+
+    def busy() -> None:
+        raise BackendBusy("locked")
+
+    async with backend(path) as it:
+        it._watch.look = busy  # type: ignore[method-assign]
+        monkeypatch.setattr(trio.to_thread, "run_sync", watched)
+        assert isinstance(await ask(it), Accepted)
+        assert threads[0] == it._find_waiting
