@@ -21,13 +21,15 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> Record:
-    """One PLAIN message, or LOGIN's name and, where it is there, password. CommandFailed, MalformedPlain or MalformedLogin otherwise."""
+    """One PLAIN message, or LOGIN's name and password, or one of the two. CommandFailed, MalformedPlain or MalformedLogin otherwise."""
     words = arguments.base64 if arguments.base64 not in ([], ["-"]) else _read(environment.stdin)
     messages = [_decoded(word, number) for number, word in enumerate(words, 1)]
     if not messages:
         raise CommandFailed(Exit.USAGE, "nothing to decode; see saslauthd-py decode --help")
     if arguments.mechanism == "plain" or (arguments.mechanism == "auto" and any(b"\0" in message for message in messages)):
         fields, secret = _plain(messages)
+    elif arguments.mechanism == "auto" and len(messages) == 1:
+        return _either(login.secret(messages[0]), arguments.show_secret)
     else:
         fields, secret = _login(messages)
     if secret is not None:
@@ -35,6 +37,16 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record:
         if arguments.show_secret:
             fields["secret"] = secret.reveal().decode(errors="backslashreplace")
     return Record(fields)
+
+
+def _either(message: Secret, shown: bool) -> Record:
+    """Nothing tells LOGIN's password from its name: it is kept as a secret."""
+    fields: dict[str, Json] = {"mechanism": "LOGIN", "name_or_password_length": len(message)}
+    line = f"login: name or password of {len(message)} bytes"
+    if shown:
+        fields["name_or_password"] = text = message.reveal().decode(errors="backslashreplace")
+        return Record(fields, (f"{line}: {text}",))
+    return Record(fields, (f"{line}; --show-secret shows it",))
 
 
 def _plain(messages: list[bytes]) -> tuple[dict[str, Json], Secret | None]:

@@ -21,8 +21,22 @@ class Environment:
 
     @classmethod
     def of_process(cls) -> Environment:
-        """This process's own. What its character set cannot show is escaped, so that a name never ends a command."""
+        """This process's own. What its character set cannot show is escaped, so that a name never ends a command.
+
+        A stream that was closed by whoever started it is as /dev/null.
+        """
+        _open_closed()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         return cls(sys.stdin.buffer, sys.stdout, sys.stderr, os.environ)
+
+
+def _open_closed() -> None:
+    # The next file opened would get the free number, and whatever writes to standard error would write into it.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if None in (sys.stdin, sys.stdout, sys.stderr):  # closed when Python started
+        null = open(os.devnull, "r+", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+        sys.stdin, sys.stdout, sys.stderr = sys.stdin or null, sys.stdout or null, sys.stderr or null

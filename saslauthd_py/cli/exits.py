@@ -72,11 +72,19 @@ def code_of(error: BaseException) -> Exit:
     """The code of the nearest class that has one; what nobody foresaw is a bug."""
     if isinstance(error, CommandFailed):
         return error.code
-    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
-    code = next((_CODES[name] for name in names if name in _CODES), Exit.BUG)
-    if code is Exit.CONFIGURATION and isinstance(error.__cause__, OSError):
-        return code_of(error.__cause__)  # not what it says is wrong: there is no such file, or it may not be read
+    code = next((_CODES[name] for name in _names(error) if name in _CODES), Exit.BUG)
+    if code is Exit.CONFIGURATION and error.__cause__ is not None and _foreseen(error.__cause__):
+        return code_of(error.__cause__)  # not what it says is wrong: there is no such file or store, or it may not be read
     return code
+
+
+def _foreseen(cause: BaseException) -> bool:
+    """Whether a cause tells more than "the configuration is wrong"."""
+    return isinstance(cause, OSError) or any(name in _CODES for name in _names(cause))
+
+
+def _names(error: BaseException) -> list[str]:
+    return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
 
 
 def line_of(error: BaseException) -> str:

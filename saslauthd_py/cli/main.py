@@ -38,12 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str], environment: Environment) -> Exit:
     """One command in a given environment: prints its report, or one line that says what went wrong."""
     try:
-        arguments = build().parse_args(argv)
+        try:
+            arguments = build().parse_args(argv)
+        except HelpWanted as wanted:
+            render(Text(str(wanted)), environment, as_json=False)
+            return Exit.DONE
         report = find(arguments.command)(arguments, environment)
         render(report, environment, as_json=getattr(arguments, "json", False))
-    except HelpWanted as wanted:
-        render(Text(str(wanted)), environment, as_json=False)
-        return Exit.DONE
     except (Exception, KeyboardInterrupt) as error:
         return _failed(error, environment)
     return report.exit
@@ -58,7 +59,7 @@ def find(name: tuple[str, ...]) -> Command:
 def _failed(error: BaseException, environment: Environment) -> Exit:
     code = code_of(error)
     if code is Exit.BUG:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             environment.stderr.writelines(traceback.format_exception(error))
         complain(environment.stderr, ["this is a bug: please report it with the lines above"])
     else:

@@ -23,7 +23,13 @@ _SERVE = Words(
     summary="the daemon, in the foreground",
     description="Runs until SIGTERM or Ctrl-C and finishes what it has begun. Started as root, it binds its sockets and then becomes the "
     "user of its configuration.",
-    exits={Exit.DONE: "ended as asked, or --check found nothing"} | CONFIGURED | {Exit.NO_FILE: "no such configuration"},
+    exits={Exit.DONE: "ended as asked, or --check found nothing"}
+    | CONFIGURED
+    | {
+        Exit.NO_FILE: "no such configuration, or no such store",
+        Exit.UNAVAILABLE: "a store that cannot be used now: busy, broken, or newer than this program",
+        Exit.DENIED: "a file that may not be read, or a store that others could read or replace",
+    },
     examples=(("saslauthd-py serve --check", "try everything a start would, serve nothing"),),
 )
 _DEMO = Words(
@@ -42,6 +48,7 @@ _TEST = Words(
         Exit.NOT_RUNNING: "nobody listens at the socket",
         Exit.UNAVAILABLE: "closed without an answer, or none in time: an MTA says 454, try later",
         Exit.DENIED: "rejected, or the socket may not be opened",
+        Exit.NO_FILE: "no such configuration, or with --direct no such store",
     }
     | CONFIGURED,
     examples=(
@@ -57,7 +64,7 @@ _DECODE = Words(
     exits={Exit.DONE: "decoded", Exit.BAD_INPUT: "not base64, or no such message"},
     examples=(
         ("saslauthd-py decode AHRpbQB0YW5zdGFhZnRhbnN0YWFm", "PLAIN, told by its two NULs"),
-        ("saslauthd-py decode YWxpY2U= c2VjcmV0", "LOGIN: name and password"),
+        ("saslauthd-py decode YWxpY2U= c2VjcmV0", "LOGIN: name and password; one of them alone could be either, and is not shown"),
     ),
 )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from typing import Any, TextIO, assert_never
 
 from saslauthd_py.cli.environment import Environment
+from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.report import Column, Fields, Json, Record, Report, Rows, Steps, Text
 
 
@@ -15,10 +17,12 @@ def render(report: Report, environment: Environment, as_json: bool) -> None:
     """Print a report. A reader who has left (EPIPE) changes nothing about what was done: the rest is not printed, and that is all."""
     try:
         for line in _lines(report, environment.stdout.isatty(), as_json):
-            environment.stdout.write(line + "\n")
-            if isinstance(report, Steps):
-                environment.stdout.flush()
-        environment.stdout.flush()
+            with _told():
+                environment.stdout.write(line + "\n")
+                if isinstance(report, Steps):
+                    environment.stdout.flush()
+        with _told():
+            environment.stdout.flush()
     except BrokenPipeError:
         return
     finally:
@@ -28,13 +32,22 @@ def render(report: Report, environment: Environment, as_json: bool) -> None:
         complain(environment.stderr, (f"warning: {warning}" for warning in report.warnings))
 
 
-def complain(stderr: TextIO, lines: Iterable[str]) -> None:
-    """Errors and warnings, each behind the program's name. Nobody reading them is no error."""
+@contextmanager
+def _told() -> Iterator[None]:
+    """A failure to write names what could not be written: the system's words alone do not."""
     try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandFailed(Exit.UNAVAILABLE, f"standard output: {(error.strerror or str(error)).lower()}") from None
+
+
+def complain(stderr: TextIO, lines: Iterable[str]) -> None:
+    """Errors and warnings, each behind the program's name. That they can be told to nobody is no error."""
+    with suppress(OSError):
         stderr.writelines(f"saslauthd-py: {printable(line)}\n" for line in lines)
         stderr.flush()
-    except BrokenPipeError:
-        return
 
 
 def printable(text: str) -> str:

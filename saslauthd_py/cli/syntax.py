@@ -91,7 +91,7 @@ class Version(argparse.Action):
 
 def takes_config(parser: Parser) -> None:
     """--config, for every command that opens the store or asks the daemon."""
-    parser.add_argument("--config", metavar="FILE", help=f"the configuration (default: {DEFAULT_CONFIGURATION})")
+    parser.add_argument("--config", metavar="FILE", type=_file_name, help=f"the configuration (default: {DEFAULT_CONFIGURATION})")
 
 
 def takes_json(parser: Parser) -> None:
@@ -104,6 +104,12 @@ def takes_secret(parser: Parser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--password-stdin", action="store_true", help="read the password from standard input, less one trailing newline")
     source.add_argument("--password-file", metavar="FILE", help="read the password from FILE, less one trailing newline")
+
+
+def _file_name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; leave the option out for the default")
+    return text
 
 
 def _epilog(words: Words) -> str:

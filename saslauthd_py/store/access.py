@@ -32,7 +32,8 @@ def become_owner(path: str, create_for: tuple[int, int] | None = None) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafeStore(f"{directory}: not a directory but {_what(found)}; name the directory itself as the store's")
     if found.st_uid == 0:
-        raise UnsafeStore(f"{directory}: belongs to root, and the daemon never runs as root; run once, with the daemon's USER: chown -R USER: {directory}")
+        advice = f"run once, with the daemon's USER: chown -R USER: {directory}"
+        raise UnsafeStore(f"{directory}: belongs to root, and the daemon never runs as root; {advice}")
     for name in (path, *(path + side for side in SIDE_FILES)):
         if os.path.islink(name):
             raise UnsafeStore(f"{name}: a symbolic link; a store is a file of its own")

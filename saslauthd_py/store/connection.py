@@ -21,7 +21,8 @@ _ADVICE = {
     sqlite3.SQLITE_IOERR: "; is the disk full? If not: look at the kernel's log; then restart the daemon",
     sqlite3.SQLITE_FULL: "; is the disk full? Make room there",
     sqlite3.SQLITE_READONLY: "; is its file system mounted read-only?",
-    sqlite3.SQLITE_CANTOPEN: "; is its file system mounted read-only? If not: look at its permissions, and how many files this process has open",
+    sqlite3.SQLITE_CANTOPEN: "; is its file system mounted read-only?"
+    " If not: look at its permissions, and how many files this process has open",
 }
 
 COMMAND_WAIT = 5.0
@@ -113,6 +114,9 @@ def unsettled(modified: int) -> bool:
 
 def store_error(path: str, error: sqlite3.Error) -> StoreError:
     """What SQLite said, as one of ours."""
+    if not hasattr(error, "sqlite_errorcode"):
+        # Of Python's module and not SQLite's: a text that is not UTF-8, which its message would show.
+        return BrokenStore(f"{path}: a record cannot be read; {restoring(path)}")
     kind = _kind(error)
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return BusyStore(f"{path}: locked by another process; try again")

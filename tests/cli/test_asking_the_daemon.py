@@ -223,8 +223,8 @@ def test_directly_decided_in_this_process(site: Site, name: str, password: bytes
 
 def test_directly_without_a_store_is_told(site: Site) -> None:
     outcome = forked("test", "tim", *DIRECT, site.configuration, stdin=PASSWORD)
-    assert outcome.code == 78
-    assert outcome.error
+    assert outcome.code == 66
+    assert "`saslauthd-py user add` makes it" in outcome.error
 
 
 def test_directly_with_a_name_that_nobody_has_is_65(site: Site) -> None:

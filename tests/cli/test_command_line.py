@@ -16,8 +16,8 @@ from types import ModuleType
 import pytest
 
 import saslauthd_py.config.load
-import saslauthd_py.store.errors
 from saslauthd_py import __version__, identity, privileges
+from saslauthd_py.app.start import StartError
 from saslauthd_py.cli import exits
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit, code_of, line_of
@@ -26,6 +26,7 @@ from saslauthd_py.cli.parser import build
 from saslauthd_py.cli.syntax import DEFAULT_CONFIGURATION
 from saslauthd_py.config.load import DEFAULT_PATH, ConfigurationError
 from saslauthd_py.passwords import scheme
+from saslauthd_py.store import errors
 from tests.cli.commands import invoke
 
 COMMANDS = {" ".join(parser.name): parser for parser in build().walk()}
@@ -120,9 +121,7 @@ def test_every_name_in_the_table_of_codes_is_an_exception(name: str) -> None:
     assert issubclass(getattr(import_module(module), kind), BaseException)
 
 
-@pytest.mark.parametrize(
-    "module", [identity, privileges, scheme, saslauthd_py.store.errors, saslauthd_py.config.load], ids=lambda module: module.__name__
-)
+@pytest.mark.parametrize("module", [identity, privileges, scheme, errors, saslauthd_py.config.load], ids=lambda module: module.__name__)
 def test_every_exception_that_reaches_a_command_has_a_code(module: ModuleType) -> None:
     kinds = list(_exceptions(module))
     assert kinds
@@ -153,6 +152,26 @@ def test_unreadable_configuration_has_the_code_of_what_the_system_said(tmp_path:
     with pytest.raises(ConfigurationError) as missing:
         saslauthd_py.config.load.load(str(tmp_path / "none.toml"))
     assert code_of(missing.value) == Exit.NO_FILE
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (errors.NoSuchStore("x"), 66),
+        (errors.UnsafeStore("x"), 77),
+        (errors.BrokenStore("x"), 75),
+        (errors.NewerStore("x"), 75),
+        (errors.StoreError("x"), 75),
+        (privileges.PrivilegeError("x"), 78),
+        (PermissionError(13, "Permission denied", "/x"), 77),
+        (ValueError("x"), 78),
+        (None, 78),
+    ],
+)
+def test_a_start_that_failed_has_the_code_of_its_cause(cause: BaseException | None, code: int) -> None:
+    error = StartError("the line")
+    error.__cause__ = cause
+    assert (code_of(error), line_of(error)) == (code, "the line")
 
 
 class Faulty(io.BytesIO):
@@ -188,13 +207,54 @@ def test_a_reader_who_has_left_does_not_hide_a_verdict(installed: list[str]) -> 
 def test_a_full_disk_is_told(installed: list[str]) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*installed, "decode", "YQ=="], stdout=full, stderr=subprocess.PIPE, check=False)
-    assert (done.returncode, done.stderr) == (75, b"saslauthd-py: [Errno 28] No space left on device\n")
+    assert (done.returncode, done.stderr) == (75, b"saslauthd-py: standard output: no space left on device\n")
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_a_full_disk_is_told_of_a_help_text(installed: list[str], word: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*installed, word], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (75, b"saslauthd-py: standard output: no space left on device\n")
+
+
+def test_a_full_disk_for_errors_does_not_hide_the_code(installed: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        assert subprocess.run([*installed, "decode", "?"], stderr=full, check=False).returncode == 65
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("word", "code"), [("YWxpY2U=", 0), ("?", 65), ("-", None)])
+def test_closed_streams_are_as_dev_null(installed: list[str], closed: str, word: str, code: int | None) -> None:
+    if code is None:
+        code = 64 if "<&-" in closed else 0  # nothing to read, nothing to decode
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *installed, "decode", word], input=b"YWxpY2U=", capture_output=True, check=False
+    )
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
+    assert bool(done.stdout) == (code == 0 and ">&-" not in closed.replace("2>&-", ""))
+
+
+def test_a_file_opened_later_does_not_get_the_number_of_a_closed_stream(installed: list[str]) -> None:
+    script = "import os; from saslauthd_py.cli.environment import Environment; Environment.of_process(); os._exit(os.open('/dev/zero', 0))"
+    done = subprocess.run(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", installed[0], "-I", "-c", script], check=False)
+    assert 2 < done.returncode < 20
+
+
+@pytest.mark.parametrize("words", ["serve", "serve --check", "user list", "test alice --direct", "config check", "config show"])
+def test_an_empty_name_of_a_configuration_is_64(words: str) -> None:
+    outcome = invoke(*words.split(), "--config", "")
+    assert (outcome.code, outcome.out) == (64, "")
+    assert outcome.error.startswith("argument --config: an empty name; ")
 
 
 def test_names_that_the_locale_cannot_show_are_escaped(installed: list[str]) -> None:
     python = installed[0]  # not isolated: PYTHONIOENCODING is the one locale that every machine has
     done = subprocess.run(
-        [python, "-m", "saslauthd_py", "decode", "w7xieA=="], env={"PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
+        [python, "-m", "saslauthd_py", "decode", "w7xieA==", "--mechanism", "login"],
+        env={"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b" \\xfcbx\n" in done.stdout

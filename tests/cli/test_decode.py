@@ -37,7 +37,21 @@ def test_login_name_and_password() -> None:
 
 
 def test_login_name_alone() -> None:
-    assert json.loads(invoke("decode", *encoded("tim"), "--json").out) == {"mechanism": "LOGIN", "authcid": "tim"}
+    outcome = invoke("decode", *encoded("tim"), "--mechanism", "login", "--json")
+    assert json.loads(outcome.out) == {"mechanism": "LOGIN", "authcid": "tim"}
+
+
+@pytest.mark.parametrize("message", [SECRET, "tim", b"p\xe4ss"])
+def test_one_message_of_login_may_be_the_password_and_is_not_shown(message: str | bytes) -> None:
+    length = len(message)
+    outcome = invoke("decode", *encoded(message))
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"login: name or password of {length} bytes; --show-secret shows it\n", "")
+    outcome = invoke("decode", *encoded(message), "--json")
+    assert json.loads(outcome.out) == {"mechanism": "LOGIN", "name_or_password_length": length}
+    shown = message.decode(errors="backslashreplace") if isinstance(message, bytes) else message
+    outcome = invoke("decode", *encoded(message), "--show-secret")
+    assert outcome.out == f"login: name or password of {length} bytes: {shown}\n"
+    assert json.loads(invoke("decode", *encoded(message), "--show-secret", "--json").out)["name_or_password"] == shown
 
 
 @pytest.mark.parametrize("messages", [["", PLAIN], encoded("tim", SECRET)])
@@ -116,6 +130,6 @@ def test_any_words_give_an_answer_or_one_line(words: list[str], stdin: bytes, me
 
 @given(NAMES)
 def test_a_name_never_moves_the_cursor(name: str) -> None:
-    shown = invoke("decode", *encoded(name)).out
+    shown = invoke("decode", "--mechanism", "login", *encoded(name)).out
     assert all(letter.isprintable() for letter in shown.replace("\n", "", 2))
     assert shown.count("\n") == 2

@@ -77,7 +77,7 @@ def test_login_is_tried_with_a_password_asked_for_once() -> None:
     assert "secret" not in dialogue.screen
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"yes\n", 0), (b"y\n", 0), (b"no\n", 77), (b"\n", 77), (b"Yes, all of them\n", 77)])
+@pytest.mark.parametrize(("answer", "code"), [(b"yes\n", 0), (b"y\n", 0), (b"no\n", 65), (b"\n", 65), (b"Yes, all of them\n", 65)])
 def test_remove_asks(site: Site, answer: bytes, code: int) -> None:
     site.add("Alice")
     question = "Remove Alice with every password, yes or no? "

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saslauthd_py.cli.environment import Environment
+from saslauthd_py.cli.exits import CommandFailed
 from saslauthd_py.cli.render import complain, printable, render
 from saslauthd_py.cli.report import Column, Record, Report, Rows, Steps, Text
 from tests.cli.commands import Screen
@@ -47,6 +48,21 @@ def test_warnings_go_beside_the_output_for_people() -> None:
     record = Record({"a": 1}, warnings=("look out",))
     assert rendered(record) == ("a  1\n", "saslauthd-py: warning: look out\n")
     assert rendered(record, as_json=True)[1] == ""
+
+
+class Unwritable(io.StringIO):
+    """A standard output that takes nothing."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("report", [Record({"a": 1}), Text("a"), Steps(line for line in ["a"])])
+def test_output_that_cannot_be_written_is_named(report: Report) -> None:
+    environment = Environment(io.BytesIO(), Unwritable(), io.StringIO(), {})
+    with pytest.raises(CommandFailed, match=r"^standard output: no space left on device$") as failed:
+        render(report, environment, as_json=False)
+    assert failed.value.code == 75
 
 
 def rows(items: Iterator[str]) -> Rows[str]:

@@ -35,10 +35,21 @@ def test_check_opens_what_a_start_would_and_binds_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize("flags", [["--check"], []])
-def test_a_start_that_cannot_be_is_78_and_one_line(site: Site, flags: list[str]) -> None:
+def test_a_start_that_cannot_be_is_one_line_with_the_code_of_its_cause(site: Site, flags: list[str]) -> None:
     outcome = forked("serve", *flags, "--config", site.configuration)
-    assert (outcome.code, outcome.out) == (78, "")
+    assert (outcome.code, outcome.out) == (66, "")
     assert str(site.store.parent) in outcome.error
+    site.add("alice")
+    site.store.chmod(0o400)
+    outcome = forked("serve", *flags, "--config", site.configuration)
+    assert (outcome.code, outcome.out) == (77, "")
+    assert f"mode 0400 keeps its owner from writing; run: chmod 0600 {site.store}" in outcome.error
+    site.store.chmod(0o600)
+    site.store.write_bytes(b"no database" * 100)
+    os.utime(site.store, (0, 0))
+    outcome = forked("serve", *flags, "--config", site.configuration)
+    assert (outcome.code, outcome.out) == (75, "")
+    assert "restore it from a backup" in outcome.error
     site.configure("[servr]")
     outcome = forked("serve", *flags, "--config", site.configuration)
     assert (outcome.code, outcome.out) == (78, "")

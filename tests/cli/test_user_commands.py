@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.abc
+import io
 import json
 import os
+import sqlite3
+import sys
 import time
 from argparse import Namespace
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed
 from saslauthd_py.cli.user import place
 from saslauthd_py.config.load import ConfigurationError
@@ -30,7 +36,7 @@ def test_add_makes_the_store_and_says_what_it_stored(site: Site) -> None:
     assert (first.code, first.err) == (0, "")
     assert first.out == f"{site.store}: made\nAlice@Example.org: added\n"
     second = add(site, "bob", "--json")
-    assert json.loads(second.out) == {"identity": "bob", "done": "added", "store": str(site.store), "made": False}
+    assert json.loads(second.out) == {"identity": "bob", "done": "added", "store": str(site.store), "made": False, "warnings": []}
     assert site.right("alice@example.org", SECRET)
     assert site.right("bob", SECRET)
 
@@ -77,7 +83,8 @@ def test_if_missing_leaves_a_user_as_it_is(site: Site) -> None:
     add(site, "Alice@Example.org")
     outcome = add(site, "alice@example.org", "--if-missing", "--json", secret=b"another")
     assert outcome.code == 0
-    assert json.loads(outcome.out) == {"identity": "Alice@Example.org", "done": "exists", "store": str(site.store), "made": False}
+    expected = {"identity": "Alice@Example.org", "done": "exists", "store": str(site.store), "made": False, "warnings": []}
+    assert json.loads(outcome.out) == expected
     assert site.right("alice@example.org", SECRET)
     assert not site.right("alice@example.org", b"another")
     assert add(site, "bob@example.org", "--if-missing").out == "bob@example.org: added\n"
@@ -191,6 +198,55 @@ def test_passwd_changes_the_restrictions_that_are_given(site: Site) -> None:
     assert site.shown("alice")["passwords"][0]["expires"] is None
 
 
+def expire(site: Site) -> None:
+    """As if time had passed. Nobody else has the store open."""
+    with closing(sqlite3.connect(site.store)) as store:
+        store.execute("UPDATE secret SET expires = 1000000000")
+        store.commit()
+
+
+def test_passwd_says_that_the_password_is_refused_all_the_same(site: Site) -> None:
+    add(site, "alice", "--expires", "1d")
+    expire(site)
+    site.user("lock", "alice", "--reason", "sent spam")
+    since = datetime.fromtimestamp(1e9).astimezone().strftime("%Y-%m-%d %H:%M")
+    outcome = passwd(site, "alice")
+    assert outcome.code == 0
+    assert outcome.out == f"alice: password changed, but it expired {since} and the account is locked (sent spam)\n"
+    expected = [
+        f"alice: password changed, but it expired {since}: say --expires 90d or --unrestricted",
+        "alice: password changed, but the account is locked (sent spam): saslauthd-py user unlock alice",
+    ]
+    assert outcome.err.splitlines() == [f"saslauthd-py: warning: {line}" for line in expected]
+    outcome = passwd(site, "alice", "--json")
+    assert (json.loads(outcome.out)["warnings"], outcome.err) == (expected, "")
+    assert not site.right("alice", b"another")
+    site.user("unlock", "alice")
+    outcome = passwd(site, "alice", "--expires", "90d")
+    assert (outcome.out, outcome.err) == ("alice: password changed\n", "")
+    assert site.right("alice", b"another")
+
+
+class _Closed(importlib.abc.MetaPathFinder):
+    """A package directory that only root can read."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if os.geteuid() != 0:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("command", ["add", "passwd"])
+def test_a_library_that_the_owner_cannot_read_is_loaded_before(site: Site, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    if command == "passwd":
+        add(site, "alice", "--scheme", "sha512crypt")
+    monkeypatch.setattr(sys, "meta_path", [_Closed(), *sys.meta_path])
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"argon2", "_argon2_cffi_bindings"}]:
+        monkeypatch.delitem(sys.modules, name)
+    outcome = site.user(command, "alice", "--password-stdin", "--scheme", "argon2id", stdin=SECRET)
+    assert (outcome.code, outcome.err) == (0, "")
+
+
 @pytest.mark.parametrize("words", ["passwd", "show", "remove --yes", "lock", "unlock", "rename alice2"])
 def test_no_such_user_is_67_and_no_such_store_66(site: Site, words: str) -> None:
     command, *flags = words.split()
@@ -212,6 +268,15 @@ def test_lock_and_unlock(site: Site) -> None:
     assert site.right("alice", SECRET)
     site.user("lock", "alice")
     assert site.shown("alice")["locked"] == "by command"
+
+
+def test_a_second_lock_keeps_the_reason_unless_it_gives_another(site: Site) -> None:
+    add(site, "alice")
+    site.user("lock", "alice", "--reason", "sent spam")
+    assert site.user("lock", "alice").out == "alice: locked\n"
+    assert site.shown("alice")["locked"] == "sent spam"
+    site.user("lock", "alice", "--reason", "on leave")
+    assert site.shown("alice")["locked"] == "on leave"
 
 
 @pytest.mark.parametrize("reason", ["", " ", "two\nlines"])
@@ -250,13 +315,17 @@ def test_backend_is_named_where_there_are_several_stores(site: Site) -> None:
 
 def test_without_a_configuration_the_store_is_the_default_one(site: Site) -> None:
     none = str(site.directory / "none.toml")
-    at = place.find(Namespace(config=None, backend=None), none)
+    err = io.StringIO()
+    environment = Environment(io.BytesIO(), io.StringIO(), err, {})
+    at = place.find(Namespace(config=None, backend=None), environment, none)
+    assert err.getvalue() == f"saslauthd-py: warning: {none}: no such file; the store is the default one, {at.store.path}\n"
     assert at.store.path == "/var/lib/saslauthd-py/users.db"
     assert at.identity("alice") == Identity("alice")
-    assert place.find(Namespace(config=None, backend=None), site.configuration).store.path == str(site.store)
+    assert place.find(Namespace(config=None, backend=None), environment, site.configuration).store.path == str(site.store)
     for config, backend in ((none, None), (None, "users")):  # what is named must be there
         with pytest.raises(ConfigurationError, match="no such file"):
-            place.find(Namespace(config=config, backend=backend), none)
+            place.find(Namespace(config=config, backend=backend), environment, none)
+    assert err.getvalue().count("\n") == 1
 
 
 def test_a_configuration_without_a_store_is_told(site: Site) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from saslauthd_py.cli.user.last_logins import LastLogins
 from saslauthd_py.store import access, usage
 from tests.cli.commands import in_child
-from tests.cli.sites import Site
+from tests.cli.sites import OWNER, Site
 
 
 def test_show_says_everything_but_the_hash(site: Site) -> None:
@@ -68,6 +75,35 @@ def test_last_login_is_told(site: Site) -> None:
     people = at.astimezone().strftime("%Y-%m-%d %H:%M")
     assert f"last login  {people}\n" in site.user("show", "alice").out
     assert site.user("list").out == f"alice\targon2id\t{people}\t-\t-\n"
+
+
+def _damaged(path: Path) -> None:
+    path.write_bytes(b"no database" * 100)
+
+
+def _closed(path: Path) -> None:
+    path.mkdir()  # what nobody can open, root included
+
+
+@pytest.mark.parametrize("harm", [_damaged, _closed])
+def test_last_logins_that_cannot_be_read_are_unknown(site: Site, harm: Callable[[Path], None]) -> None:
+    site.add("alice")
+    uses = site.store.with_name("usage.db")
+    harm(uses)
+    os.chown(uses, OWNER.pw_uid, OWNER.pw_gid)
+    for words in (["list"], ["list", "--json"], ["show", "alice"], ["show", "alice", "--json"]):
+        outcome = site.user(words[0], *words[1:])
+        assert outcome.code == 0
+        assert "alice" in outcome.out
+        assert outcome.error.startswith(f"warning: last logins are unknown: {uses}: ")
+    assert site.shown("alice")["last_login"] is None
+
+
+def test_that_last_logins_are_unknown_is_told_once(tmp_path: Path) -> None:
+    err = io.StringIO()
+    logins = LastLogins(str(tmp_path / "users.db"), err)
+    assert [logins.of([]), logins.of([])] == [{}, {}]
+    assert err.getvalue().count("\n") == 1
 
 
 def of_store(site: Site, query: str) -> tuple[Any, ...]:

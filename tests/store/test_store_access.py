@@ -132,7 +132,8 @@ def test_a7_a_hard_link_to_a_file_of_roots_is_refused(place: str, environment: d
     os.chmod(f"{place}/precious", 0o600)
     os.link(f"{place}/precious", f"{place}/store/users.db")
     line, ids = command(environment, f"{place}/store/users.db")
-    assert line == f"UnsafeStore {place}/store/users.db: belongs to root, not to nobody, and has another name elsewhere (a hard link); a store is a file of its own"
+    assert line.startswith(f"UnsafeStore {place}/store/users.db: belongs to root, not to nobody, and has another name elsewhere")
+    assert "chown" not in line
     assert ids.startswith("(65534, 65534, 65534)")
 
 
@@ -145,9 +146,7 @@ def test_a7_files_of_roots_in_a_directory_of_the_daemons_are_to_be_given_back(pl
 
 
 @pytest.mark.parametrize(("owner", "may"), [(NOBODY, "only root and nobody"), (0, "only root")])
-def test_a7_somebody_else_is_told_to_be_root_and_not_to_chown(
-    path: str, monkeypatch: pytest.MonkeyPatch, owner: int, may: str
-) -> None:
+def test_a7_somebody_else_is_told_to_be_root_and_not_to_chown(path: str, monkeypatch: pytest.MonkeyPatch, owner: int, may: str) -> None:
     found = os.stat_result((stat.S_IFDIR | 0o700, 1, 1, 1, owner, owner, 0, 0, 0, 0))
     monkeypatch.setattr(os, "lstat", lambda _: found)
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
@@ -159,7 +158,7 @@ def test_a7_somebody_else_is_told_to_be_root_and_not_to_chown(
 @pytest.mark.root
 def test_a7_a_directory_of_roots_is_refused(place: str) -> None:
     own(f"{place}/store", 0)
-    with pytest.raises(UnsafeStore, match=r"/store: belongs to root, and the daemon never runs as root; run once, .*: chown -R USER: .*/store$"):
+    with pytest.raises(UnsafeStore, match=r"/store: belongs to root, and the daemon never runs as root; .*: chown -R USER: .*/store$"):
         become_owner(f"{place}/store/users.db")
 
 

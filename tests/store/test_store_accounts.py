@@ -16,7 +16,7 @@ from saslauthd_py import passwords
 from saslauthd_py.credential import UNRESTRICTED, Encoding, Kind, Restrictions
 from saslauthd_py.identity import Identity, InvalidIdentity, key, split
 from saslauthd_py.store.connection import reader
-from saslauthd_py.store.errors import BrokenStore, BusyStore, NameExists, NoSuchUser
+from saslauthd_py.store.errors import BrokenStore, BusyStore, NameExists, NoSuchUser, StoreError
 from saslauthd_py.store.model import NewSecret
 from saslauthd_py.store.reader import common_profile, find
 from saslauthd_py.store.store import Store
@@ -354,3 +354,13 @@ def test_paths_hold_any_letters(tmp_path: Path) -> None:
     with Store.open(path) as store:
         assert store.get(ALICE).identity == ALICE
     assert [entry.name for entry in tmp_path.iterdir()] == ["a?b#c%20d é"]
+
+
+def test_a_text_that_is_not_utf8_is_told_without_showing_it(store: Store, path: str) -> None:
+    store.add(Identity("alice", "example.test"), NewSecret(Encoding("sha512crypt", "$6$secretsalt$digest")))
+    with closing(sqlite3.connect(path, isolation_level=None)) as behind:
+        behind.execute("UPDATE encoding SET text = CAST(CAST(text AS BLOB) || x'ff' AS TEXT)")
+    for ask in (lambda: store.get(Identity("alice", "example.test")), lambda: list(store.accounts())):
+        with pytest.raises(StoreError) as caught:
+            ask()
+        assert "$6$" not in str(caught.value)

@@ -24,6 +24,25 @@ class Seen:
         return max((self.uses[one.id] for one in self.account.credentials if one.id in self.uses), default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why the right password is refused all the same, and what an admin can do about it."""
+
+    what: str
+    advice: str
+
+
+def hindrances(account: Account) -> tuple[Hindrance, ...]:
+    """What keeps every login by the main password out at this moment."""
+    found = []
+    expires = next((one.restrictions.expires for one in account.credentials if one.kind is Kind.MAIN), None)
+    if expires is not None and expires <= time.time():
+        found.append(Hindrance(f"it expired {_local(expires)}", "say --expires 90d or --unrestricted"))
+    if account.locked is not None:
+        found.append(Hindrance(f"the account is locked ({account.locked})", f"saslauthd-py user unlock {account.identity}"))
+    return tuple(found)
+
+
 def fields(seen: Seen) -> Fields:
     """For programs; times are RFC 3339 in UTC, null: never, or without an end."""
     account = seen.account

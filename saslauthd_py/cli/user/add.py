@@ -19,11 +19,12 @@ from saslauthd_py.store.store import Store
 
 def run(arguments: argparse.Namespace, environment: Environment) -> Record:
     """Add an account with a main secret; --if-missing leaves one that is there. Raises NameExists, and what `passwords.make` raises."""
-    at = place.find(arguments)
+    at = place.find(arguments, environment)
     identity, limits = at.identity(arguments.user), restrictions.given(arguments)
     given = secret_input.given(arguments, environment)
     path = at.store.path
     made = not os.path.lexists(path)
+    passwords.preload()  # the owner of the store may not be able to read where a library lies
     with place.opened(at, create=True) as store:
         try:
             _refuse_present(store, identity)  # before anybody is asked for a password

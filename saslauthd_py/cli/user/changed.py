@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from saslauthd_py.cli.report import Record
+from saslauthd_py.cli.report import Fields, Record
+from saslauthd_py.cli.user.account import Hindrance
 from saslauthd_py.store.model import Account
 
 
-def changed(account: Account, done: str, path: str, *, made: bool = False) -> Record:
-    """The identity as it is stored, what was done, in which store, and whether that was made for it."""
-    lines = (f"{path}: made", f"{account.identity}: {done}") if made else (f"{account.identity}: {done}",)
-    return Record({"identity": str(account.identity), "done": done, "store": path, "made": made}, lines)
+def changed(account: Account, done: str, path: str, *, made: bool = False, but: tuple[Hindrance, ...] = ()) -> Record:
+    """The identity as it is stored, what was done, in which store, whether that was made for it, and what keeps logins out all the same."""
+    hindered = f", but {' and '.join(one.what for one in but)}" if but else ""
+    lines = (f"{account.identity}: {done}{hindered}",)
+    warnings = tuple(f"{account.identity}: {done}, but {one.what}: {one.advice}" for one in but)
+    fields: Fields = {"identity": str(account.identity), "done": done, "store": path, "made": made, "warnings": warnings}
+    return Record(fields, (f"{path}: made", *lines) if made else lines, warnings=warnings)

@@ -12,6 +12,11 @@ _STORE = CONFIGURED | {
 }
 _ONE = _STORE | {Exit.NO_USER: "no such user", Exit.BAD_INPUT: "a name that no user may have"}
 
+_NETWORK = (
+    "only from this network or address; may be given again. Postfix and libsasl as released send no client address: "
+    "such a login is always refused then"
+)
+
 _USER = Words(
     summary="the users in the store",
     description="Adds, changes and lists users. USER is a name or a name@realm; upper and lower case are one. As root, these commands "
@@ -23,7 +28,7 @@ _ADD = Words(
     exits=_STORE | {Exit.DONE: "added", Exit.BAD_INPUT: "the name exists, or name or password cannot be"},
     examples=(
         ("saslauthd-py user add alice@example.org", "asks for the password"),
-        ("pwgen 20 1 | saslauthd-py user add scanner --password-stdin --service smtp --network 192.0.2.0/24", "a device that only sends"),
+        ("pwgen 20 1 | saslauthd-py user add scanner --password-stdin --service smtp", "a device that only sends"),
         ("saslauthd-py user add alice@example.org --password-file pw --if-missing", "for configuration management"),
     ),
 )
@@ -49,7 +54,7 @@ _SHOW = Words(
 _REMOVE = Words(
     summary="remove a user",
     description="Removes a user with every password. Asks first.",
-    exits=_ONE | {Exit.DONE: "removed", Exit.DENIED: f"answered no; {_STORE[Exit.DENIED]}"},
+    exits=_ONE | {Exit.DONE: "removed", Exit.BAD_INPUT: f"answered no, or {_ONE[Exit.BAD_INPUT]}"},
     examples=(("saslauthd-py user remove alice@example.org --yes", "without a question"),),
 )
 _RENAME = Words(
@@ -62,7 +67,7 @@ _LOCK = Words(
     summary="refuse every login of a user",
     description="Refuses every login of a user until `user unlock`; the passwords stay.",
     exits=_ONE | {Exit.DONE: "locked"},
-    examples=(('saslauthd-py user lock alice@example.org --reason "sent spam, ticket 4711"', "the log and `user show` say why"),),
+    examples=(('saslauthd-py user lock alice@example.org --reason "sent spam, ticket 4711"', "`user show` says why; the log: locked"),),
 )
 _UNLOCK = Words(
     summary="end a lock",
@@ -90,7 +95,7 @@ def add_user(program: Parser) -> None:
     rename = _named(user, "rename", _RENAME)
     rename.add_argument("to", metavar="NEW", help="the new name or name@realm")
     lock = _named(user, "lock", _LOCK)
-    lock.add_argument("--reason", metavar="TEXT", default="by command", help='why, for the log (default: "by command")')
+    lock.add_argument("--reason", metavar="TEXT", help='why, for `user show` (default: the reason that is there, or "by command")')
     _named(user, "unlock", _UNLOCK)
 
 
@@ -111,5 +116,5 @@ def _takes_password(command: Parser) -> None:
     takes_secret(command)
     command.add_argument("--scheme", metavar="S", help="how to store the password (default: the configuration's, argon2id)")
     command.add_argument("--service", metavar="S", action="append", help="only for this service; may be given again")
-    command.add_argument("--network", metavar="NET", action="append", help="only from this network or address; may be given again")
+    command.add_argument("--network", metavar="NET", action="append", help=_NETWORK)
     command.add_argument("--expires", metavar="WHEN", help="until a day begins (2027-01-31, local time) or for a time (90d, 8h)")

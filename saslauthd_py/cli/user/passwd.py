@@ -9,6 +9,7 @@ from saslauthd_py.cli import secret_input
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.report import Record
 from saslauthd_py.cli.user import place, restrictions
+from saslauthd_py.cli.user.account import hindrances
 from saslauthd_py.cli.user.changed import changed
 from saslauthd_py.credential import UNRESTRICTED, Kind, Restrictions
 from saslauthd_py.store.model import Account, NewSecret
@@ -16,14 +17,16 @@ from saslauthd_py.store.model import Account, NewSecret
 
 def run(arguments: argparse.Namespace, environment: Environment) -> Record:
     """Give an account another main secret. Raises NoSuchUser, and what `passwords.make` raises."""
-    at = place.find(arguments)
+    at = place.find(arguments, environment)
     identity = at.identity(arguments.user)
     given = secret_input.given(arguments, environment)
+    passwords.preload()  # the owner of the store may not be able to read where a library lies
     with place.opened(at) as store:
         limits = _limits(arguments, store.get(identity))
         secret = given or secret_input.asked(environment, str(identity))
         encoding = passwords.make(arguments.scheme or at.store.scheme, secret)
-        return changed(store.set_secret(identity, NewSecret(encoding, limits)), "password changed", at.store.path)
+        account = store.set_secret(identity, NewSecret(encoding, limits))
+    return changed(account, "password changed", at.store.path, but=hindrances(account))
 
 
 def _limits(arguments: argparse.Namespace, account: Account) -> Restrictions | None:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from saslauthd_py import privileges
+from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
+from saslauthd_py.cli.render import complain
 from saslauthd_py.config.load import DEFAULT_PATH, load
 from saslauthd_py.config.settings import Settings, StoreSettings
 from saslauthd_py.identity import Identity, key, split
@@ -31,14 +33,16 @@ class Place:
         return identity
 
 
-def find(arguments: argparse.Namespace, default: str = DEFAULT_PATH) -> Place:
-    """The store of the configuration; where none is named and none is at `default`, that of the default settings.
+def find(arguments: argparse.Namespace, environment: Environment, default: str = DEFAULT_PATH) -> Place:
+    """The store of the configuration; where none is named and none is at `default`, that of the default settings, with a warning.
 
     Raises ConfigurationError, CommandFailed.
     """
     path = arguments.config or default
     if arguments.config is None and arguments.backend is None and not os.path.exists(path):
-        return Place(StoreSettings(type="store"), Settings())
+        store = StoreSettings(type="store")
+        complain(environment.stderr, [f"warning: {path}: no such file; the store is the default one, {store.path}"])
+        return Place(store, Settings())
     settings = load(path)
     stores = {name: backend for name, backend in settings.backend.items() if isinstance(backend, StoreSettings)}
     return Place(pick(stores, arguments.backend, path), settings)

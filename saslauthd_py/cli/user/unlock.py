@@ -10,9 +10,9 @@ from saslauthd_py.cli.user import place
 from saslauthd_py.cli.user.changed import changed
 
 
-def run(arguments: argparse.Namespace, _: Environment) -> Record:
+def run(arguments: argparse.Namespace, environment: Environment) -> Record:
     """End a lock. Raises NoSuchUser."""
-    at = place.find(arguments)
+    at = place.find(arguments, environment)
     identity = at.identity(arguments.user)
     with place.opened(at) as store:
         return changed(store.unlock(identity), "unlocked", at.store.path)
