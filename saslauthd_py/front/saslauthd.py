@@ -79,7 +79,8 @@ class SaslauthdPort:
         self._front = front
         self._held = held
         self._accept = acceptor(listener)
-        self._state = front.cache.state(settings.number)
+        self._cache = front.cache
+        self._keyed = front.cache.state(settings.number).copy
         self._young: list[Stream] = []
 
     def round(self) -> int:
@@ -158,11 +159,11 @@ class SaslauthdPort:
 
     def _decide(self, frame: bytes) -> Proof | None:
         """The proof that answers this frame inline. The clock is read after the recv, before the look (rule C6)."""
-        cache = self._front.cache
+        cache = self._cache
         now = cache.clock()
         if now >= cache.looked_until and not cache.look(now):
             return None
-        state = self._state.copy()
+        state = self._keyed()
         state.update(frame)
         proof = cache.proofs.get(state.digest())  # a frame that is, byte for byte, a remembered span is that request: nothing to parse
         if proof is None:
@@ -173,7 +174,7 @@ class SaslauthdPort:
         return proof if proof is not None and proof.inline_until > now else None
 
     def _key(self, span: bytes) -> bytes:
-        state = self._state.copy()
+        state = self._keyed()
         state.update(span)
         return state.digest()
 
