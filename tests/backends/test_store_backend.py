@@ -342,3 +342,19 @@ async def test_e3_store_that_is_busy_is_read_by_a_thread(store: Store, path: str
         monkeypatch.setattr(trio.to_thread, "run_sync", watched)
         assert isinstance(await ask(it), Accepted)
         assert threads[0] == it._find_waiting
+
+
+async def test_c5_account_with_an_app_secret_too_has_no_sole_one(store: Store, path: str) -> None:
+    change(
+        path,
+        "INSERT INTO secret (identity, kind, label, services, networks, expires, disabled, generation, created, changed)"
+        " SELECT id, 'app', 'phone', '[]', '[]', NULL, 0, 1, 0, 0 FROM identity",
+    )
+    app = passwords.make("sha256crypt", Secret(b"app1"))
+    change(path, "INSERT INTO encoding (secret, scheme, text) SELECT id, ?, ? FROM secret WHERE kind = 'app'", app.scheme, app.text)
+    async with backend(path) as it:
+        for secret in (b"pw1", b"app1"):
+            accepted = await ask(it, secret=secret)
+            assert isinstance(accepted, Accepted)
+            assert not accepted.sole
+        assert await ask(it, secret=b"wrong") == Rejected(Reason.WRONG_SECRET)

@@ -87,6 +87,7 @@ class Running:
     writer: Writer
     log: Path
     pulses: list[None]
+    used: dict[int, float]
 
     async def connect(self) -> trio.SocketStream:
         return trio.SocketStream(await _connected(self.path))
@@ -149,7 +150,8 @@ async def running(directory: Path, build: Build, backend: ScriptedBackend | None
     cache = Cache(1000, trio.current_time, [("users", backend)])
     loop = Loop(Connections(build.most, build.per_peer), lambda: pulses.append(None))
     everything = frozenset({"*"})
-    member = Member("users", backend, trio.CapacityLimiter(64), build.ttl, watched=backend, used={})
+    used: dict[int, float] = {}
+    member = Member("users", backend, trio.CapacityLimiter(64), build.ttl, watched=backend, used=used)
     routes = Routes([Route(frozenset({"example.test", ""}), everything, everything, (member,))])
     try:
         async with trio.open_nursery() as nursery:
@@ -157,7 +159,7 @@ async def running(directory: Path, build: Build, backend: ScriptedBackend | None
             front = Front(loop, authenticator, cache, Record(Output(writer, journal=False), counters), nursery)
             loop.add(listener, SaslauthdPort(listener, replace(build.port, path=path), front, Held(build.delay, build.held)))
             nursery.start_soon(loop.serve)
-            yield Running(path, backend, loop, cache, counters, writer, log, pulses)
+            yield Running(path, backend, loop, cache, counters, writer, log, pulses, used)
             nursery.cancel_scope.cancel()
     finally:
         loop.shut()

@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from saslauthd_py.front.loop import BATCH
+from saslauthd_py.front.saslauthd import READ
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Reason, Rejected
 from saslauthd_py.wire import saslauthd as wire
@@ -209,16 +210,31 @@ async def test_b3_name_without_a_route_is_told_after_the_same_delay(tmp_path: Pa
         assert "WARNING rejected user=alice@elsewhere.test service=smtp" in front.lines()[-1]
 
 
-async def test_second_read_of_a_long_request_that_fills_the_first_exactly(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_e6_long_request_with_bytes_behind_it_gets_its_reply_and_no_reset(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with running(tmp_path, Build()) as front:
-        rest = len(REQUEST) - len(b"pw1")
-        secret = b"x" * (8192 - rest)
+        secret = b"x" * (READ - len(REQUEST) + len(b"pw1"))
         front.backend.accounts["alice@example.test"] = secret
         for _ in range(2):
-            assert await front.ask(secret=secret) == wire.OK
+            with front.connect_now() as client:
+                client.send(wire.encode(wire.Request(b"alice", Secret(secret), b"smtp", b"example.test")) + b"more than one read takes")
+                await trio.sleep(0.01)
+                assert client.recv(10) == wire.OK
+                assert client.recv(10) == b"", "the end, not a reset"
+        assert len(front.backend.asked) == 1
 
 
-async def test_e6_client_that_talks_on_after_its_reply_is_not_served_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_f5_login_that_is_decided_inline_is_a_use_too(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with running(tmp_path, Build()) as front:
+        await front.ask()
+        front.used.clear()
+        await front.ask()
+        assert front.counters.inline == 1
+        assert list(front.used) == [0]
+
+
+async def test_e6_client_that_talks_on_after_its_reply_is_not_served_again(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with running(tmp_path, Build()) as front:
         with front.connect_now() as client:
             client.send(b"\xff\xff")
@@ -228,3 +244,5 @@ async def test_e6_client_that_talks_on_after_its_reply_is_not_served_again(tmp_p
             await trio.sleep(0.001)
             assert front.backend.asked == []
             assert client.recv(10) == b""
+            assert len(front.loop.connections) == 1
+            assert caplog.text == ""
