@@ -24,8 +24,9 @@ class ShaCrypt(CryptScheme):
         self.labels = (f"SHA{bits}-CRYPT", "CRYPT")
         self.sigils = (f"${digit}$",)
         letters = -(-bits // 6)
+        # libcrypt reads a salt `rounds=N` as the rounds, and the digest as the salt: as many rounds as it likes, at the price of 5,000.
         self.form = re.compile(
-            rf"\${digit}\$(?:rounds=(?P<rounds>[1-9][0-9]{{3,8}})\$)?(?P<salt>{SALT}{{0,16}})\$[./0-9A-Za-z]{{{letters}}}"
+            rf"\${digit}\$(?:rounds=(?P<rounds>[1-9][0-9]{{3,8}})\$)?(?!rounds=)(?P<salt>{SALT}{{0,16}})\$[./0-9A-Za-z]{{{letters}}}"
         )
         self.impossible = "z" * letters
         self.most_work = most_rounds

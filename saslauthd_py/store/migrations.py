@@ -65,7 +65,7 @@ def _await_file(path: str) -> None:
 def _refuse_leftovers(path: str) -> None:
     # SQLite would play the -wal of the store that was here into the new one.
     for side in access.SIDE_FILES:
-        if os.path.lexists(path + side):
+        if os.path.lexists(path + side) and not os.path.lexists(path):  # else another process has just made it
             raise BrokenStore(
                 f"{path} is gone, but {path + side} is here: put the store back, or {restoring(path)}; "
                 f"for a new store remove both side files: the changes that only {path}-wal holds are lost then"

@@ -57,7 +57,7 @@ def _account(rows: list[_Row]) -> Account:
     try:
         credentials = () if rows[0][6] is None else tuple(_credential(list(group)) for _, group in groupby(rows, key=itemgetter(6)))
         return Account(number, Identity(local, realm), locked, created, changed, credentials)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise passwords.BrokenRecord(f"identity {number} of the store: {error}") from None
 
 

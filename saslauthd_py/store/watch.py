@@ -33,6 +33,7 @@ class _File(NamedTuple):
     uid: int
     size: int
     modified: int
+    shm: int
     wal: int
 
 
@@ -134,6 +135,8 @@ class Watch:
         file = _file(self._path)
         if file.inode != self._first.inode or file.device != self._first.device:
             raise other_file(self._path)
+        if file.shm != self._first.shm:
+            raise UnsafeStore(f"{self._path}-shm: removed or replaced: changes are not seen any more; restart the daemon")
         return file
 
 
@@ -146,11 +149,15 @@ def _file(path: str) -> _File:
         if isinstance(error, PermissionError):
             access.check_directory(path)  # says which mode it should have
         raise StoreError(f"{path}: {error.strerror}") from None
+    shm, wal = _inode(path + "-shm"), _inode(path + "-wal")
+    return _File(found.st_ino, found.st_dev, found.st_mode, found.st_uid, found.st_size, found.st_mtime_ns, shm, wal)
+
+
+def _inode(path: str) -> int:
     try:
-        wal = os.lstat(path + "-wal").st_ino
+        return os.lstat(path).st_ino
     except OSError:
-        wal = 0
-    return _File(found.st_ino, found.st_dev, found.st_mode, found.st_uid, found.st_size, found.st_mtime_ns, wal)
+        return 0
 
 
 def _leave_open(connection: sqlite3.Connection) -> None:

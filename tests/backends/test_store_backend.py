@@ -358,3 +358,13 @@ async def test_c5_account_with_an_app_secret_too_has_no_sole_one(store: Store, p
             assert isinstance(accepted, Accepted)
             assert not accepted.sole
         assert await ask(it, secret=b"wrong") == Rejected(Reason.WRONG_SECRET)
+
+
+async def test_d6_pretending_falls_back_where_the_common_hash_cannot_be_made(
+    store: Store, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with backend(path) as it:
+        it._decoy = Encoding("no-such", "x")
+        await it.pretend(Secret(b"x"))
+        assert it._decoy.scheme == OPTIONS.scheme
+    assert caplog.text.count("no work like that") == 1

@@ -11,6 +11,9 @@ from saslauthd_py.cli.report import Fields
 from saslauthd_py.credential import Credential, Kind
 from saslauthd_py.store.model import Account
 
+LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""Unix time that every time zone can still show; a later one in the store is shown as this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -112,9 +115,9 @@ def _limits(credential: Credential) -> str:
 
 
 def _utc(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if seconds is None else datetime.fromtimestamp(min(seconds, LATEST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _local(seconds: float | None) -> str:
     """In the time zone of whoever looks, to the minute."""
-    return "" if seconds is None else datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+    return "" if seconds is None else datetime.fromtimestamp(min(seconds, LATEST)).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -22,9 +22,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record:
     given = secret_input.given(arguments, environment)
     passwords.preload()  # the owner of the store may not be able to read where a library lies
     with place.opened(at) as store:
-        limits = _limits(arguments, store.get(identity))
+        _limits(arguments, store.get(identity))  # what is wrong is said before anybody is asked
         secret = given or secret_input.asked(environment, str(identity))
         encoding = passwords.make(arguments.scheme or at.store.scheme, secret)
+        limits = _limits(arguments, store.get(identity))  # a person has been waited for: they may be others by now
         account = store.set_secret(identity, NewSecret(encoding, limits))
     return changed(account, "password changed", at.store.path, but=hindrances(account))
 

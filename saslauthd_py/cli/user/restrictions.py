@@ -9,6 +9,7 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from saslauthd_py.cli.exits import CommandFailed, Exit
+from saslauthd_py.cli.user import account
 from saslauthd_py.config.settings.values import parse_duration
 from saslauthd_py.credential import UNRESTRICTED, Restrictions, service_word
 
@@ -42,6 +43,8 @@ def _moment(text: str, now: float) -> float:
     moment = _date(text) or now + _duration(text)
     if moment <= now:
         raise CommandFailed(Exit.USAGE, f"--expires {text}: that is over; to keep a user out: saslauthd-py user lock")
+    if moment > account.LATEST:
+        raise CommandFailed(Exit.USAGE, f"--expires {text}: after the year 9998, which no calendar shows; leave it out")
     return moment
 
 
