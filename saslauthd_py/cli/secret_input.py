@@ -16,18 +16,18 @@ _INSTEAD = "--password-stdin or --password-file"
 
 
 def given(arguments: argparse.Namespace, environment: Environment) -> Secret | None:
-    """The secret of --password-file or --password-stdin, less one trailing newline; None: neither was said, a person is to be asked.
+    """The secret of --password-file or --password-stdin, less one trailing LF or CR LF; None: neither was said, a person is to be asked.
 
     To be called while the process may still read what its caller may. Raises CommandFailed, OSError.
     """
     if arguments.password_file is not None:
         with open(arguments.password_file, "rb") as file:
-            return _judged(_without_newline(file.read(MAX_SECRET + 2)))
+            return _judged(_without_newline(file.read(MAX_SECRET + 3)))
     if arguments.password_stdin:
         if environment.stdin.isatty():
             line = "standard input is a terminal: leave out --password-stdin and be asked without an echo"
             raise CommandFailed(Exit.USAGE, line)
-        return _judged(_without_newline(environment.stdin.read(MAX_SECRET + 2)))
+        return _judged(_without_newline(environment.stdin.read(MAX_SECRET + 3)))
     return None
 
 
@@ -46,7 +46,7 @@ def asked_once(environment: Environment, account: str) -> Secret:
 
 
 def _without_newline(text: bytes) -> bytes:
-    return text[:-1] if text.endswith(b"\n") else text
+    return text.removesuffix(b"\n").removesuffix(b"\r") if text.endswith(b"\n") else text  # CR LF: a file from another system
 
 
 def _judged(text: bytes) -> Secret:

@@ -50,12 +50,13 @@ def test_service_and_client_are_sent(tmp_path: Path) -> None:
     assert sent(tmp_path, *words) == Request(b"tim", Secret(PASSWORD), b"imap", b"", b"2001:db8::1;0")
 
 
-def test_secret_from_a_file_loses_one_newline(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "kept"), [(b"", b""), (b"\n", b""), (b"\r\n", b""), (b"\n\n", b"\n"), (b"\r", b"\r")])
+def test_secret_from_a_file_loses_one_newline(tmp_path: Path, end: bytes, kept: bytes) -> None:
     file = tmp_path / "password"
-    file.write_bytes(PASSWORD + b"\n\n")
+    file.write_bytes(PASSWORD + end)
     with answering(tmp_path, OK) as peer:
         assert invoke("test", "tim", "--password-file", str(file), "--socket", peer.path).code == 0
-    assert peer.requests[0].secret == Secret(PASSWORD + b"\n")
+    assert peer.requests[0].secret == Secret(PASSWORD + kept)
 
 
 @pytest.mark.parametrize(
