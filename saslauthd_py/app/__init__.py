@@ -70,9 +70,8 @@ def serve(settings: Settings) -> None:
         watches = {name: stack.enter_context(_watch(name, backend)) for name, backend in settings.backend.items()}
         if descriptors < settings.server.max_connections + SPARE_DESCRIPTORS:
             _logger.warning("%d descriptors are too few for max_connections: set LimitNOFILE=65536 in the unit", descriptors)
-        daemon = _Daemon(settings, bound, watches, output)
-        daemon.most_connections = min(settings.server.max_connections, max(descriptors - SPARE_DESCRIPTORS, 1))
-        trio.run(daemon.run, restrict_keyboard_interrupt_to_checkpoints=True)
+        most = min(settings.server.max_connections, max(descriptors - SPARE_DESCRIPTORS, 1))
+        trio.run(_Daemon(settings, bound, watches, output, most).run, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
 def check(settings: Settings) -> None:
@@ -139,8 +138,8 @@ def _routes(settings: Settings, members: dict[str, Member]) -> Routes:
 class _Daemon:
     """One run of the front, from READY to the last reply."""
 
-    def __init__(self, settings: Settings, bound: list[Bound], watches: dict[str, Watch], output: Output) -> None:
-        self.most_connections = settings.server.max_connections
+    def __init__(self, settings: Settings, bound: list[Bound], watches: dict[str, Watch], output: Output, most: int) -> None:
+        self._most = most  # connections: what is configured, or what the descriptors allow
         self._settings = settings
         self._bound = bound
         self._watches = watches
@@ -150,7 +149,7 @@ class _Daemon:
 
     async def run(self) -> None:
         server = self._settings.server
-        loop = Loop(Connections(self.most_connections, server.max_connections_per_peer), self._pulse)
+        loop = Loop(Connections(self._most, server.max_connections_per_peer), self._pulse)
         async with _authenticating(self._settings, self._watches) as (authenticator, cache, stores), trio.open_nursery() as nursery:
             for store in stores:
                 nursery.start_soon(store.keep_house)
