@@ -34,6 +34,9 @@ export DEBIAN_FRONTEND=noninteractive
 case "$missing " in
 *' postfix '*) echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections ;;
 esac
+case "$missing " in
+*' slapd '*) echo 'slapd slapd/no_configuration boolean true' | debconf-set-selections ;;
+esac
 echo "install-peers: installing$missing"
 install() {
 	# shellcheck disable=SC2086 # a list of package names

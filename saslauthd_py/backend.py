@@ -16,12 +16,16 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to log in. `address` is the mail client's, and None unless the listener is trusted to name it (rule D10)."""
+    """One try to log in. `address` is the mail client's, and None unless the listener is trusted to name it (rule D10).
+
+    `urgent`: this account and secret were accepted lately, so the work for them goes before that for strangers (rules D3, D4).
+    """
 
     identity: Identity
     secret: Secret
     service: str
     address: Address | None = None
+    urgent: bool = False
 
 
 class Backend(Protocol):

@@ -11,10 +11,12 @@ import grp
 import os
 import pwd
 import resource
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
@@ -88,6 +90,13 @@ def seal() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_PR_SET_DUMPABLE, 0)  # a core_pattern that is a pipe does not ask RLIMIT_CORE
+
+
+def die_with_parent(parent: int) -> None:
+    """Be killed when the process `parent`, which forked this one, ends (rule A5). A change of ids undoes it, execve does not."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended already
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def raise_nofile() -> int:

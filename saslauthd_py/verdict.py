@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from saslauthd_py.credential import UNRESTRICTED, Restrictions
@@ -43,14 +43,21 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """No. WRONG_SECRET alone says that a comparison was made; after any other the chain owes the same work (rule D6)."""
+    """No. WRONG_SECRET alone says that a comparison was made; after any other the chain owes the same work (rule D6).
+
+    `hold`: seconds for which the backend wants this no still held back, from now on. Whoever answers sleeps them, once for a whole
+    chain and with no place held, so that nobody waits behind a no; another backend is asked without them.
+    """
 
     reason: Reason
+    hold: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownUser:
-    """The backend has no such account."""
+    """The backend has no such account. `hold` as in Rejected."""
+
+    hold: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

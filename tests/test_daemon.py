@@ -72,23 +72,23 @@ def status(number: int) -> dict[str, str]:
 @pytest.mark.root
 def test_a2_daemon_started_as_root_has_nothing_of_root_left(site: Site) -> None:
     with site.serving() as daemon:
-        found = status(pid(daemon))
+        found = status(daemon.front)
         assert found["Uid"].split() == ["65534"] * 4
         assert found["Gid"].split() == ["65534"] * 4
         assert found["Groups"].strip() == ""
         assert {found[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0000000000000000"}
         assert found["NoNewPrivs"] == "1"
-        limits = Path(f"/proc/{pid(daemon)}/limits").read_text()
+        limits = Path(f"/proc/{daemon.front}/limits").read_text()
         assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
-        assert os.stat(f"/proc/{pid(daemon)}/environ").st_uid == 0, "not dumpable: its own user may not look into it"
+        assert os.stat(f"/proc/{daemon.front}/environ").st_uid == 0, "not dumpable: its own user may not look into it"
         assert ask(site.mux, *RIGHT) == OK
 
 
 @pytest.mark.root
 def test_a2_dropped_daemon_imports_nothing_more_for_whatever_a_client_sends(site: Site) -> None:
-    program = (
-        "import sys, saslauthd_py.app as app\n"
-        "from saslauthd_py.config.load import load\n"
+    trap = (
+        "import sys; sys.path.append(sys.argv.pop())\n"
+        "import saslauthd_py.app.daemon as app\n"
         "ready = app.Notifier.ready\n"
         "def say(self, text=''):\n"
         "    sys.meta_path.insert(0, Trap())\n"
@@ -98,7 +98,13 @@ def test_a2_dropped_daemon_imports_nothing_more_for_whatever_a_client_sends(site
         "        print('imported after READY:', name, file=sys.stderr, flush=True)\n"
         "        return None\n"
         "app.Notifier.ready = say\n"
-        "app.serve(load(sys.argv[1]))\n"
+        "from saslauthd_py.cli.front import main; sys.exit(main())\n"
+    )
+    program = (
+        "import sys, saslauthd_py.monitor.front as front\n"
+        f"front._ENTRY = {trap!r}\n"
+        "from saslauthd_py.cli.main import main\n"
+        "sys.exit(main(['serve', '--config', sys.argv[1]]))\n"
     )
     command = [sys.executable, "-c", program, str(site.configuration)]
     with _ready(site, command) as child:

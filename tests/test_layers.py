@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("wire", "mechanisms", "passwords", "config.settings"),
     ("config.load", "config.legacy"),
     ("privileges",),  # it says who a listener's owner is
-    ("store", "listeners", "notify", "hashing"),
+    ("store", "listeners", "notify", "hashing", "workers"),
     ("monitor",),  # it binds listeners and notifies
     ("backends",),
     ("log", "metrics", "routing", "rules", "cache", "admission", "queue"),
@@ -42,7 +42,7 @@ ONLY_FOR = {
     "config.legacy": {"cli"},
     "backends": {"app"},  # the table of backends is app's
 }
-WITH_TRIO = {"hashing"} | {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}
+WITH_TRIO = {"hashing", "workers"} | {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}
 BANNED_NAMES = {"utils", "helpers", "common", "base", "core", "types"}
 MAX_LINES = 400
 PROJECTS = {"argon2": "argon2-cffi", "pam": "python-pam", "passlib": "libpass", "pydantic_core": "pydantic"}
@@ -153,6 +153,8 @@ def judge(module: Module, name: str | None, projects: set[str]) -> str | None:
         return judge_own(module, target)
     if top == "trio" and module.unit not in WITH_TRIO:
         return "imports trio, below the layers that run under it"
+    if top == "ldap3" and module.unit == "monitor":
+        return "imports ldap3, and runs as root"
     if top in sys.stdlib_module_names or PROJECTS.get(top, top).lower() in projects:
         return None
     return f"imports {top}, which pyproject.toml does not declare"
@@ -268,6 +270,7 @@ def test_a_tree_in_order_has_no_breach() -> None:
         ("store/__init__.py", "def wait():\n    import trio\n", "store:2: imports trio, below"),
         ("monitor/__init__.py", "from trio import lowlevel\n", "monitor:1: imports trio, below"),
         ("monitor/__init__.py", "import saslauthd_py.hashing\n", "monitor:1: imports hashing, and trio with it"),
+        ("monitor/__init__.py", "import ldap3\n", "monitor:1: imports ldap3, and runs as root"),
         ("wire/saslauthd.py", "import trio.socket\n", "wire.saslauthd:1: imports trio, below"),
         ("app.py", "import requests.sessions\n", "app:1: imports requests, which pyproject.toml does not declare"),
         ("app.py", "import saslauthd_py.elsewhere\n", "app:1: imports elsewhere, which stands in no layer"),

@@ -9,16 +9,16 @@ import pwd
 import secrets
 import signal
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
-from saslauthd_py.cli import daemon_process, demo_site
+from saslauthd_py.cli import daemon_process, demo_site, pwcheck_client, saslauthd_client
 from saslauthd_py.cli.daemon_process import Meeting
 from saslauthd_py.cli.demo_site import Site
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.report import Steps
-from saslauthd_py.cli.saslauthd_client import Answer, as_libsasl, ask
+from saslauthd_py.cli.socket_client import Answer, Reply
 from saslauthd_py.secret import Secret
 
 USER = "demo@example.org"
@@ -37,8 +37,8 @@ def _story(once: bool, directory: str | None, environment: Environment) -> Gener
         yield f"user            {USER}, password {password}"
         with daemon_process.serving(site.configuration, Meeting(site.notify, _daemon_uid()), environment.variables) as daemon:
             yield f"daemon          process {daemon.pid}, as {pwd.getpwuid(_daemon_uid()).pw_name}"
-            yield _proved(site, "right password", password, Answer.ACCEPTED)
-            yield _proved(site, "wrong password", secrets.token_urlsafe(12), Answer.REJECTED)
+            yield from _proved(site, "right password", password, Answer.ACCEPTED)
+            yield from _proved(site, "wrong password", secrets.token_urlsafe(12), Answer.REJECTED)
             yield from _postfix(site)
             if not once:
                 yield f"Serving until Ctrl-C. To try it: saslauthd-py test {USER} --socket {site.socket}"
@@ -54,11 +54,18 @@ def _add_user(site: Site, password: str, environment: Environment) -> None:
         raise CommandFailed(Exit.UNAVAILABLE, f"`user add` ended with status {done.returncode}: see above why")
 
 
-def _proved(site: Site, what: str, password: str, expected: Answer) -> str:
-    reply = ask(site.socket, as_libsasl(USER, Secret(password.encode()), "smtp", "", ""))
-    if reply.answer is not expected:
-        raise CommandFailed(Exit.UNAVAILABLE, f"{site.socket}: {what}: {reply.answer.value} instead of {expected.value}: see the log above")
-    return f"{what}  {reply.answer.value} after {reply.seconds * 1000:.0f} ms, at {site.socket}"
+def _proved(site: Site, what: str, password: str, expected: Answer) -> Iterator[str]:
+    """A login through each socket."""
+    secret = Secret(password.encode())
+    asking: dict[str, Callable[[str], Reply]] = {
+        site.socket: lambda path: saslauthd_client.ask(path, saslauthd_client.as_libsasl(USER, secret, "smtp", "", "")),
+        site.pwcheck: lambda path: pwcheck_client.ask(path, pwcheck_client.as_libsasl(USER, secret)),
+    }
+    for path, ask in asking.items():
+        reply = ask(path)
+        if reply.answer is not expected:
+            raise CommandFailed(Exit.UNAVAILABLE, f"{path}: {what}: {reply.answer.value} instead of {expected.value}: see the log above")
+        yield f"{what}  {reply.answer.value} after {reply.seconds * 1000:.0f} ms, at {path}"
 
 
 def _postfix(site: Site) -> Iterator[str]:

@@ -39,6 +39,10 @@ class Site:
         return os.path.join(self.directory, "mux")
 
     @property
+    def pwcheck(self) -> str:
+        return os.path.join(self.directory, "pwcheck")
+
+    @property
     def notify(self) -> str:
         return os.path.join(self.directory, "notify")
 
@@ -80,7 +84,7 @@ def _document(site: Site) -> Fields:
     return {
         **server,
         "log": {"to": "stderr"},
-        "listen": [{"protocol": "saslauthd", "path": site.socket}],
+        "listen": [{"protocol": "saslauthd", "path": site.socket}, {"protocol": "pwcheck", "path": site.pwcheck}],
         "backend": {"users": {"type": "store", "path": os.path.join(site.store, "users.db")}},
         "route": [{"realm": "*", "backends": ["users"]}],
     }
@@ -96,6 +100,6 @@ def _group_of(user: str) -> str:
 def _clear(site: Site) -> None:
     """What a demo makes, by name: nothing else that came to lie here meanwhile is touched."""
     shutil.rmtree(site.store, ignore_errors=True)
-    for path in (site.configuration, site.socket, site.notify):
+    for path in (site.configuration, site.socket, site.pwcheck, site.notify):
         if os.path.lexists(path):
             os.unlink(path)

@@ -46,7 +46,7 @@ def run(argv: Sequence[str], environment: Environment) -> Exit:
         report = find(arguments.command)(arguments, environment)
         render(report, environment, as_json=getattr(arguments, "json", False))
     except (Exception, KeyboardInterrupt) as error:
-        return _failed(error, environment)
+        return fail(error, environment)
     return report.exit
 
 
@@ -56,7 +56,8 @@ def find(name: tuple[str, ...]) -> Command:
     return command
 
 
-def _failed(error: BaseException, environment: Environment) -> Exit:
+def fail(error: BaseException, environment: Environment) -> Exit:
+    """Tell what went wrong: one line, or for a bug its traceback too. Returns the code to exit with."""
     code = code_of(error)
     if code is Exit.BUG:
         with contextlib.suppress(OSError):

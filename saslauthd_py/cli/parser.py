@@ -42,11 +42,11 @@ _DEMO = Words(
 _TEST = Words(
     summary="a login as a mail server would send it",
     description="Asks the daemon over its socket as libsasl does: USER is split at its last @, the service is smtp, the socket is that of "
-    "the first saslauthd listener. Prints the verdict and the time. With --socket it needs no configuration.",
+    "the first listener of --protocol. Prints the verdict and the time. With --socket it needs no configuration.",
     exits={
         Exit.DONE: "accepted",
         Exit.NOT_RUNNING: "nobody listens at the socket",
-        Exit.UNAVAILABLE: "closed without an answer, or none in time: an MTA says 454, try later",
+        Exit.UNAVAILABLE: "closed without an answer, or none in time: an MTA says 454, try later (over pwcheck: 535, as if it were wrong)",
         Exit.DENIED: "rejected, or the socket may not be opened",
         Exit.NO_FILE: "no such configuration, or with --direct no such store",
     }
@@ -67,6 +67,40 @@ _DECODE = Words(
         ("saslauthd-py decode YWxpY2U= c2VjcmV0", "LOGIN: name and password; one of them alone could be either, and is not shown"),
     ),
 )
+_HASH = Words(
+    summary="hash a password, for a file of another program",
+    description="Asks for a password twice and prints it hashed, as a Dovecot passwd-file or LDAP takes it: {LABEL} and text. --bare "
+    "leaves the label out, for /etc/shadow, htpasswd, or a {CRYPT} of your own in front. Some schemes are made here only: the store takes "
+    "stronger ones. Needs no configuration and writes nothing else. Each call takes another salt.",
+    exits={
+        Exit.DONE: "printed",
+        Exit.BAD_INPUT: "the passwords differ, or the scheme cannot take it whole",
+        Exit.NO_FILE: "no such --password-file",
+        Exit.DENIED: "a --password-file that may not be read",
+    },
+    examples=(
+        ("saslauthd-py hash", "asks for the password, twice"),
+        ("saslauthd-py hash --scheme sha512crypt --bare --password-file pw", "for /etc/shadow"),
+        ("saslauthd-py hash --scheme scram-sha-256", "for Dovecot, with SCRAM"),
+        ("saslauthd-py hash --list", "the schemes, those too that are verified only"),
+    ),
+)
+_VERIFY = Words(
+    summary="is this the password in a hash",
+    description="Asks for a password and says whether it is the one in HASH: a password field of a Dovecot passwd-file, htpasswd, "
+    "/etc/shadow or LDAP, with or without {LABEL}; without one, it is never taken for a password in clear. HASH wants single quotes, or "
+    "the shell eats its $. With -, one line of standard input is the hash: arguments are seen by every user.",
+    exits={
+        Exit.DONE: "right",
+        Exit.BAD_INPUT: "no hash of a scheme that is known, a malformed one, or one that would take too long; no password",
+        Exit.NO_FILE: "no such --password-file",
+        Exit.DENIED: "wrong, or a --password-file that may not be read",
+    },
+    examples=(
+        ("saslauthd-py verify '{SSHA}H/zrDv8FXUu1JmwvVYijfrYEF34jVZcO'", "asks for the password"),
+        ("grep ^alice: users | cut -d: -f2 | saslauthd-py verify -", "the hash does not become an argument"),
+    ),
+)
 
 
 def build() -> Parser:
@@ -77,6 +111,8 @@ def build() -> Parser:
     _add_demo(program)
     _add_test(program)
     _add_decode(program)
+    _add_hash(program)
+    _add_verify(program)
     add_user(program)
     add_config(program)
     return program
@@ -98,10 +134,16 @@ def _add_test(program: Parser) -> None:
     test = program.command("test", _TEST)
     test.add_argument("user", metavar="USER", help="name or name@realm")
     takes_secret(test)
+    test.add_argument(
+        "--protocol",
+        choices=("saslauthd", "pwcheck"),
+        default="saslauthd",
+        help="how to ask (default: saslauthd); pwcheck sends USER whole, and neither realm nor service nor address",
+    )
     test.add_argument("--realm", metavar="R", default="", help="the realm of a USER without @")
-    test.add_argument("--service", metavar="S", default="smtp", help="the service that asks (default: smtp)")
+    test.add_argument("--service", metavar="S", help="the service that asks (default: smtp)")
     way = test.add_mutually_exclusive_group()
-    way.add_argument("--socket", metavar="PATH", help="the daemon's saslauthd socket")
+    way.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     way.add_argument("--direct", action="store_true", help="decide in this process instead of asking the daemon, as the user it says")
     test.add_argument("--client-ip", metavar="A", help="the mail client's address, sent as Cyrus SASL 2.2 does")
     test.add_argument("--count", metavar="N", type=_positive, default=1, help="ask N times, one after the other")
@@ -115,6 +157,23 @@ def _add_decode(program: Parser) -> None:
     decode.add_argument("--mechanism", choices=("plain", "login", "auto"), default="auto", help="whose message it is (default: auto)")
     decode.add_argument("--show-secret", action="store_true", help="show the secret itself")
     takes_json(decode)
+
+
+def _add_hash(program: Parser) -> None:
+    hashing = program.command("hash", _HASH)
+    takes_secret(hashing)
+    what = hashing.add_mutually_exclusive_group()
+    what.add_argument("--scheme", metavar="S", default="argon2id", help="how to hash it (default: argon2id)")
+    what.add_argument("--list", action="store_true", help="list the schemes: which command makes them, at what cost, how they are read")
+    hashing.add_argument("--bare", action="store_true", help="without {LABEL}")
+    takes_json(hashing)
+
+
+def _add_verify(program: Parser) -> None:
+    verify = program.command("verify", _VERIFY)
+    verify.add_argument("hash", metavar="HASH", help="the stored password, in single quotes, or - for standard input")
+    takes_secret(verify)
+    takes_json(verify)
 
 
 def _positive(text: str) -> int:

@@ -31,18 +31,22 @@ def given(arguments: argparse.Namespace, environment: Environment) -> Secret | N
     return None
 
 
-def asked(environment: Environment, account: str) -> Secret:
-    """A new secret of `account`, asked for twice."""
-    first = _judged(ask_secret(environment.tty, f"New password of {account}: ", _INSTEAD))
+def asked(environment: Environment, account: str = "") -> Secret:
+    """A new secret, of `account` where it is somebody's, asked for twice."""
+    first = _judged(ask_secret(environment.tty, _question("New password", account), _INSTEAD))
     again = Secret(ask_secret(environment.tty, "The same again: ", _INSTEAD))
     if first != again:
         raise CommandFailed(Exit.BAD_INPUT, "the two passwords differ; nothing was changed")
     return first
 
 
-def asked_once(environment: Environment, account: str) -> Secret:
-    """The secret that `account` has already."""
-    return _judged(ask_secret(environment.tty, f"Password of {account}: ", _INSTEAD))
+def asked_once(environment: Environment, account: str = "") -> Secret:
+    """A secret that is there already, of `account` where it is somebody's."""
+    return _judged(ask_secret(environment.tty, _question("Password", account), _INSTEAD))
+
+
+def _question(what: str, account: str) -> str:
+    return f"{what} of {account}: " if account else f"{what}: "
 
 
 def _without_newline(text: bytes) -> bytes:

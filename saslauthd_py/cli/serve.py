@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+from typing import TYPE_CHECKING
 
 from saslauthd_py.cli.environment import Environment
+from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.report import Record, Text
+
+if TYPE_CHECKING:
+    from saslauthd_py.config.load import Checked
 
 
 def run(arguments: argparse.Namespace, _: Environment) -> Record | Text:
-    """Returns when the daemon was told to stop, or --check found nothing. Raises ConfigurationError, StartError."""
+    """Returns when the daemon was told to stop, or --check found nothing. Raises ConfigurationError, StartError, what a monitor raises."""
     signal.signal(signal.SIGHUP, lambda *_: None)  # before the imports, which take a while: a reload that comes too early must not end us
 
-    from saslauthd_py import app
-    from saslauthd_py.cli.as_daemon import name_of_user
-    from saslauthd_py.config.load import DEFAULT_PATH, load
+    from saslauthd_py.config.load import DEFAULT_PATH, check
 
     path = arguments.config or DEFAULT_PATH
-    settings = load(path)
-    if not arguments.check:
-        app.serve(settings)
-        return Text("")
-    app.check(settings)
+    root = os.geteuid() == 0
+    checked = check(path, for_root=root)
+    if arguments.check:
+        return _check(path, checked)
+    if root:  # nothing but the monitor is imported: what parses bytes from outside is a process of its own (rule A1)
+        return _monitor(path, checked)
+
+    from saslauthd_py import app
+
+    app.serve(checked.settings)
+    return Text("")
+
+
+def _monitor(path: str, checked: Checked) -> Text:
+    from saslauthd_py.monitor import process
+
+    try:
+        process.serve(checked, path)
+    except process.FrontEnded as ended:
+        if str(ended):
+            raise CommandFailed(Exit.UNAVAILABLE, str(ended)) from ended
+        return Text("", exit=Exit(ended.code))
+    return Text("")
+
+
+def _check(path: str, checked: Checked) -> Record:
+    from saslauthd_py import app
+    from saslauthd_py.cli.as_daemon import name_of_user
+
+    app.check(checked.settings)
     user = name_of_user()
     return Record({"file": path, "ok": True, "user": user}, (f"{path}: ok, checked as {user}",))

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from saslauthd_py.cli import secret_input
+from saslauthd_py.cli import pwcheck_client, saslauthd_client, secret_input
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.report import Fields, Record
-from saslauthd_py.cli.saslauthd_client import Answer, as_libsasl, ask
+from saslauthd_py.cli.socket_client import Answer, Reply
+from saslauthd_py.wire.pwcheck import SERVICE
+from saslauthd_py.wire.saslauthd import Request
 
 if TYPE_CHECKING:
     from saslauthd_py.config.settings import Settings
-    from saslauthd_py.wire.saslauthd import Request
+    from saslauthd_py.secret import Secret
 
 VERDICTS = {"OK": Exit.DONE, "NO": Exit.DENIED, "unavailable": Exit.UNAVAILABLE}
 """From good to bad; several tries end with the worst."""
@@ -26,9 +28,23 @@ VERDICTS = {"OK": Exit.DONE, "NO": Exit.DENIED, "unavailable": Exit.UNAVAILABLE}
 _ANSWERS = {
     Answer.ACCEPTED: ("OK", "accepted"),
     Answer.REJECTED: ("NO", "rejected"),
-    Answer.CLOSED: ("unavailable", "closed without an answer: a mail server says 454, try later"),
     Answer.LATE: ("unavailable", "no answer in time: a mail server waits on"),
 }
+_CLOSED = {
+    "saslauthd": ("unavailable", "closed without an answer: a mail server says 454, try later"),
+    "pwcheck": ("unavailable", "closed without an answer: a mail server takes that for a wrong password, this protocol knows no other"),
+}
+
+_DEFAULT_SERVICE = "smtp"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One login and its protocol. `request` has it in the words of the saslauthd protocol, which can say all that the others can."""
+
+    protocol: str
+    request: Request
+    ask: Callable[[str], Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +59,50 @@ class Trial:
 def run(arguments: argparse.Namespace, environment: Environment) -> Record:
     """Ask --count times, one after the other. Raises CommandFailed where nobody can be asked."""
     client = _address(arguments.client_ip)
+    if arguments.protocol == "pwcheck":
+        _check_pwcheck(arguments)
     secret = secret_input.given(arguments, environment) or secret_input.asked_once(environment, arguments.user)
-    request = as_libsasl(arguments.user, secret, arguments.service, arguments.realm, client)
-    by, attempt = _way(arguments, request)
-    return _report([attempt() for _ in range(arguments.count)], request, by)
+    login = _pwcheck(arguments, secret) if arguments.protocol == "pwcheck" else _saslauthd(arguments, secret, client)
+    by, attempt = _way(arguments, login)
+    return _report([attempt() for _ in range(arguments.count)], login.request, by)
 
 
-def _way(arguments: argparse.Namespace, request: Request) -> tuple[str, Callable[[], Trial]]:
+def _saslauthd(arguments: argparse.Namespace, secret: Secret, client: str) -> Login:
+    service = _DEFAULT_SERVICE if arguments.service is None else arguments.service
+    request = saslauthd_client.as_libsasl(arguments.user, secret, service, arguments.realm, client)
+    return Login("saslauthd", request, lambda path: saslauthd_client.ask(path, request))
+
+
+def _pwcheck(arguments: argparse.Namespace, secret: Secret) -> Login:
+    request = pwcheck_client.as_libsasl(arguments.user, secret)
+    return Login("pwcheck", Request(request.userid, secret, SERVICE.encode(), b""), lambda path: pwcheck_client.ask(path, request))
+
+
+def _check_pwcheck(arguments: argparse.Namespace) -> None:
+    flags = {"--realm": arguments.realm, "--service": arguments.service, "--client-ip": arguments.client_ip}
+    if unsaid := [flag for flag, value in flags.items() if value]:
+        line = f"{unsaid[0]}: a pwcheck request is a name and a password and says no more; a realm is part of the name, USER@REALM"
+        raise CommandFailed(Exit.USAGE, line)
+
+
+def _way(arguments: argparse.Namespace, login: Login) -> tuple[str, Callable[[], Trial]]:
     """By whom it is decided, and how to ask."""
     if arguments.socket:
-        return arguments.socket, lambda: _over(arguments.socket, request)
+        return arguments.socket, lambda: _over(arguments.socket, login)
     settings = _settings(arguments)
-    path = next((listen.path for listen in settings.listen if listen.protocol == "saslauthd"), None)
+    path = next((listen.path for listen in settings.listen if listen.protocol == login.protocol), None)
     if path is None:
-        raise CommandFailed(Exit.CONFIGURATION, "the configuration has no [[listen]] of protocol saslauthd: name a socket with --socket")
+        line = f"the configuration has no [[listen]] of protocol {login.protocol}: name a socket with --socket"
+        raise CommandFailed(Exit.CONFIGURATION, line)
     if arguments.direct:
-        return _directly(settings, request, path)
-    return path, lambda: _over(path, request)
+        return _directly(settings, login.request, path)
+    return path, lambda: _over(path, login)
 
 
-def _over(path: str, request: Request) -> Trial:
-    reply = ask(path, request)
-    return Trial(*_ANSWERS[reply.answer], reply.seconds)
+def _over(path: str, login: Login) -> Trial:
+    reply = login.ask(path)
+    verdict, meaning = _CLOSED[login.protocol] if reply.answer is Answer.CLOSED else _ANSWERS[reply.answer]
+    return Trial(verdict, meaning, reply.seconds)
 
 
 def _directly(settings: Settings, request: Request, listener: str) -> tuple[str, Callable[[], Trial]]:
@@ -73,9 +111,11 @@ def _directly(settings: Settings, request: Request, listener: str) -> tuple[str,
     from saslauthd_py.log import kv
     from saslauthd_py.verdict import Accepted, Unavailable
 
+    direct = app.Direct(settings)  # as root it has workers that are
+
     def decide() -> Trial:
         began = time.monotonic()
-        decision = app.decide_directly(settings, request, listener)
+        decision = direct.decide(request, listener)
         seconds = time.monotonic() - began
         asked = kv.Asked(_text(request.service), listener, None, seconds)
         line = kv.decision(decision.user, decision.verdict, decision.backend, asked).decode()

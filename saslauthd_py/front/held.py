@@ -21,10 +21,14 @@ class Held:
         self._waiting: dict[trio.Event, None] = {}
         self._released = False
 
-    async def until_due(self, arrived: float, *, address_known: bool) -> None:
-        """Wait until `arrived` plus the delay, less up to a tenth of it; the same for every cause of failure. trio's clock."""
+    async def until_due(self, arrived: float, *, address_known: bool, hold: float = 0.0) -> None:
+        """Wait until `arrived` plus the delay, less up to a tenth of it; the same for every cause of failure. trio's clock.
+
+        `hold`: seconds from now on that the backend wants at least.
+        """
         delay = self._delay if address_known else min(self._delay, UNKNOWN_ADDRESS_MOST)
         due = arrived + delay * (1 - _JITTER * random.random())  # noqa: S311 - spreads replies in time, hides nothing
+        due = max(due, trio.current_time() + hold) if hold else due
         if self._released or due <= trio.current_time():
             return
         while len(self._waiting) >= self._most:

@@ -59,6 +59,7 @@ def forked(*argv: str, stdin: bytes = b"", uid: int | None = None, screen: bool 
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
 
         def child() -> int:
+            os.dup2(err.fileno(), 2)  # of its own children too
             if uid is not None:
                 os.setgroups([])
                 os.setresgid(uid, uid, uid)

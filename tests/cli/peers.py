@@ -1,4 +1,4 @@
-"""A saslauthd that answers as it is told."""
+"""A daemon that answers as it is told, on a socket of whatever protocol."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Peer(threading.Thread):
     def __init__(self, path: Path, replies: list[Reply]) -> None:
         super().__init__()
         self.path = str(path)
-        self.requests: list[Request] = []
+        self.received: list[bytes] = []
         self._replies = replies
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self.path)
@@ -34,11 +34,16 @@ class Peer(threading.Thread):
                 if reply is None:
                     select.select([connection], [], [])  # the request is there, unread: the close resets the connection
                     continue
-                request = saslauthd.parse(connection.recv(65536))
-                assert isinstance(request, Request)
-                self.requests.append(request)
+                self.received.append(connection.recv(65536))
                 for piece in reply if isinstance(reply, tuple) else (reply,):
                     connection.sendall(piece)
+
+    @property
+    def requests(self) -> list[Request]:
+        """What was received, as the saslauthd protocol has it."""
+        parsed = [saslauthd.parse(data) for data in self.received]
+        assert all(isinstance(request, Request) for request in parsed)
+        return [request for request in parsed if isinstance(request, Request)]
 
     def close(self) -> None:
         self.join()

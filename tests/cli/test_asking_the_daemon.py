@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from saslauthd_py.cli.exits import CommandFailed
-from saslauthd_py.cli.saslauthd_client import Answer, as_libsasl, ask
+from saslauthd_py.cli.saslauthd_client import as_libsasl, ask
+from saslauthd_py.cli.socket_client import Answer
 from saslauthd_py.secret import Secret
 from saslauthd_py.wire.saslauthd import NO, OK, Request
 from tests.cli.commands import forked, invoke

@@ -35,7 +35,7 @@ COMMANDS = {" ".join(parser.name): parser for parser in build().walk()}
 def test_commands_are_those_of_this_issue() -> None:
     users = "add passwd list show remove rename lock unlock"
     assert set(COMMANDS) == {
-        *("serve", "demo", "test", "decode"),
+        *("serve", "demo", "test", "decode", "hash", "verify"),
         *(f"user {verb}" for verb in users.split()),
         *(f"config {verb}" for verb in ("check", "show", "schema")),
     }

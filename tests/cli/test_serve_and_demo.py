@@ -16,7 +16,7 @@ import pytest
 
 from saslauthd_py.cli import demo, demo_site
 from saslauthd_py.cli.exits import CommandFailed
-from saslauthd_py.cli.saslauthd_client import Answer
+from saslauthd_py.cli.socket_client import Answer
 from saslauthd_py.wire.saslauthd import NO, OK
 from tests.cli.commands import PATIENCE, forked, invoke
 from tests.cli.peers import answering
@@ -132,8 +132,9 @@ def test_once_proves_both_answers_and_leaves_nothing(installed: list[str], site:
     assert done.returncode == 0, done.stderr
     assert f"configuration   {directory}/saslauthd-py.toml\n" in done.stdout
     assert re.search(r"^user            demo@example\.org, password \S{16}$", done.stdout, re.MULTILINE)
-    assert re.search(rf"^right password  OK after [0-9]+ ms, at {directory}/mux$", done.stdout, re.MULTILINE)
-    assert re.search(rf"^wrong password  NO after [0-9]+ ms, at {directory}/mux$", done.stdout, re.MULTILINE)
+    for socket in ("mux", "pwcheck"):
+        assert re.search(rf"^right password  OK after [0-9]+ ms, at {directory}/{socket}$", done.stdout, re.MULTILINE)
+        assert re.search(rf"^wrong password  NO after [0-9]+ ms, at {directory}/{socket}$", done.stdout, re.MULTILINE)
     assert f"    saslauthd_path: {directory}/mux\n" in done.stdout
     assert "    smtpd_sasl_type = cyrus\n" in done.stdout
     assert "accepted user=demo@example.org" in done.stderr
@@ -196,7 +197,7 @@ def test_serves_on_until_it_is_ended(installed: list[str], number: signal.Signal
 @pytest.mark.parametrize(("expected", "reply"), [(Answer.ACCEPTED, NO), (Answer.REJECTED, OK), (Answer.REJECTED, b"")])
 def test_a_proof_that_does_not_hold_is_75(tmp_path: Path, expected: Answer, reply: bytes) -> None:
     with answering(tmp_path, reply), pytest.raises(CommandFailed, match=f"instead of {expected.value}") as failed:
-        demo._proved(demo_site.Site(str(tmp_path)), "a password", "secret", expected)
+        list(demo._proved(demo_site.Site(str(tmp_path)), "a password", "secret", expected))
     assert failed.value.code == 75
 
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from saslauthd_py.config.load import check, differences, parse
-from saslauthd_py.config.settings import BACKENDS, Listen, Route, Settings
+from saslauthd_py.config.settings import BACKENDS, BackendSettings, Listen, Route, Settings
 
 FILE = Path(__file__).parent.parent.parent / "conf" / "saslauthd-py.toml"
 TEXT = FILE.read_text()
@@ -28,6 +28,13 @@ MODELS: list[tuple[str, type[BaseModel]]] = [
     ("[backend.users]", BACKENDS["store"]),
 ]
 """The header under which the keys of each model are explained."""
+
+OTHER_BACKENDS = {
+    "#[backend.system]": BACKENDS["pam"],
+    "#[backend.machine]": BACKENDS["shadow"],
+    "#[backend.file]": BACKENDS["passwd_file"],
+}
+"""They stand behind a `#`, with those of their keys that the one before has not explained."""
 
 
 def table(text: str, header: str) -> str:
@@ -55,7 +62,22 @@ def explained(header: str) -> dict[str, str]:
 
 
 def test_every_kind_of_backend_is_explained() -> None:
-    assert set(BACKENDS) == {"store"}, "a further kind needs its own example in conf/saslauthd-py.toml and in MODELS"
+    assert {model for _, model in MODELS if issubclass(model, BackendSettings)} | set(OTHER_BACKENDS.values()) == set(BACKENDS.values())
+
+
+@pytest.mark.parametrize(("header", "model"), OTHER_BACKENDS.items())
+def test_own_keys_of_a_backend_stand_at_their_defaults_with_their_explanation(header: str, model: type[BaseModel]) -> None:
+    block = table(TEXT, header).split("\n\n")[0]
+    written = re.findall(r"((?:^# .*\n)+)#(\w+) = (.*)$", block, re.MULTILINE)
+    own = [key for key in model.model_fields if key in model.__annotations__]
+    assert sorted(key for _, key, _ in written) == sorted(own)
+    for comment, key, value in written:
+        field = model.model_fields[key]
+        assert field.description
+        assert comment.replace("\n# ", " ").removeprefix("# ").startswith(field.description), key
+        if not field.is_required() and field.default_factory is None:
+            default = model.model_construct(**{key: field.default}).model_dump(mode="json", include={key})
+            assert tomllib.loads(f"{key} = {value}") == default
 
 
 @pytest.mark.parametrize("text", [TEXT, SWITCHED_ON], ids=["as it is", "all switched on"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -23,6 +24,12 @@ DEFAULTS = {
     "identity": {"default_realm": ""},
     "cache": {"max_entries": 100000},
     "failure": {"delay": 2.0, "max_held_per_listener": 50},
+    "admission": {
+        "per_account": {"count": 30, "seconds": 600.0},
+        "per_network": {"count": 100, "seconds": 600.0},
+        "per_pair": {"count": 10, "seconds": 600.0},
+        "trusted_networks": (ip_network("127.0.0.0/8"), ip_network("::1/128")),
+    },
 }  # fmt: skip
 DEFAULT_LISTEN = {
     "protocol": "saslauthd", "path": "/run/saslauthd/mux", "user": None, "group": None, "mode": 0o660, "allow_users": (), "trust": None,
@@ -55,7 +62,6 @@ def test_the_keys_and_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("[admission]", "4: admission: unknown table"),
         ("[metrics]", "4: metrics: unknown table"),
         ('[log]\nstyle = "json"', "5: log.style: unknown key; known here: to, level"),
         ("[backend.users]\ntype = 'store'\nscram_upgrade = true", "6: backend.users.scram_upgrade: unknown key"),
@@ -168,7 +174,9 @@ def test_a_value_that_a_store_does_not_take(key: str, value: str, complaint: str
 
 
 def test_a_scheme_that_this_machine_cannot_make_is_refused() -> None:
-    assert parse(f'{LISTEN}{BACKEND}scheme = "sha512crypt"\n{ROUTE}', "FILE").backend["users"].scheme == "sha512crypt"
+    users = parse(f'{LISTEN}{BACKEND}scheme = "sha512crypt"\n{ROUTE}', "FILE").backend["users"]
+    assert isinstance(users, StoreSettings)
+    assert users.scheme == "sha512crypt"
     (complaint,) = complaints(f'{LISTEN}{BACKEND}scheme = "argon2di"\n{ROUTE}')
     assert complaint.startswith('6: backend.users.scheme: "argon2di" cannot be made here (did you mean "argon2id"?); there are argon2id')
 

@@ -15,11 +15,13 @@ from saslauthd_py import identity
 from saslauthd_py.authenticator import Authenticator
 from saslauthd_py.backend import Attempt, BackendUnreadable
 from saslauthd_py.cache import Cache
+from saslauthd_py.front import saslauthd
 from saslauthd_py.front.connections import Connections
 from saslauthd_py.front.held import Held
 from saslauthd_py.front.loop import Loop
+from saslauthd_py.front.one_request import Dialect, OneRequestPort
+from saslauthd_py.front.ports import Front, PortSettings
 from saslauthd_py.front.record import Record
-from saslauthd_py.front.saslauthd import Front, PortSettings, SaslauthdPort
 from saslauthd_py.identity import Identity
 from saslauthd_py.log.output import Output
 from saslauthd_py.log.writer import Writer
@@ -134,6 +136,7 @@ class Build:
     most: int = 100
     per_peer: int = 100
     port: PortSettings = field(default_factory=lambda: PortSettings(0, "", 8.0))
+    dialect: Dialect = field(default_factory=saslauthd.dialect)
 
 
 @asynccontextmanager
@@ -157,7 +160,8 @@ async def running(directory: Path, build: Build, backend: ScriptedBackend | None
         async with trio.open_nursery() as nursery:
             authenticator = Authenticator(routes, cache, nursery, build.port.deadline)
             front = Front(loop, authenticator, cache, Record(Output(writer, journal=False), counters), nursery)
-            loop.add(listener, SaslauthdPort(listener, replace(build.port, path=path), front, Held(build.delay, build.held)))
+            port = OneRequestPort(listener, build.dialect, replace(build.port, path=path), front, Held(build.delay, build.held))
+            loop.add(listener, port)
             nursery.start_soon(loop.serve)
             yield Running(path, backend, loop, cache, counters, writer, log, pulses, used)
             nursery.cancel_scope.cancel()

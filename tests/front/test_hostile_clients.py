@@ -11,8 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from saslauthd_py.front import saslauthd
 from saslauthd_py.front.loop import BATCH
-from saslauthd_py.front.saslauthd import READ
+from saslauthd_py.front.one_request import READ
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Reason, Rejected
 from saslauthd_py.wire import saslauthd as wire
@@ -174,8 +175,7 @@ async def test_e2_one_user_over_the_limit_makes_room_from_its_own(tmp_path: Path
     "client", [b"fe80::1%\n2026-01-01T00:00:00Z INFO rejected user=root address=192.0.2.1\nx;25", b"fe80::1%eth0;25", b"1.2.3.4 x;1"]
 )
 async def test_b6_fifth_field_forges_no_line(tmp_path: Path, autojump_clock: MockClock, client: bytes) -> None:
-    build = Build()
-    async with running(tmp_path, replace(build, port=replace(build.port, trusted=True))) as front:
+    async with running(tmp_path, Build(dialect=saslauthd.dialect(trusted=True))) as front:
         await front.send(wire.encode(wire.Request(b"alice", Secret(b"wrong"), b"smtp", b"example.test", client)))
         (line,) = front.lines()
         assert "address=" not in line

@@ -16,12 +16,12 @@ from trio.testing import MockClock
 
 from saslauthd_py.backend import BackendUnreadable
 from saslauthd_py.credential import Restrictions
-from saslauthd_py.front import sockets
+from saslauthd_py.front import saslauthd, sockets
 from saslauthd_py.front.connections import AlreadyAnsweredError, Connection, State
 from saslauthd_py.front.loop import EXHAUSTED_PAUSE
 from saslauthd_py.log import escape
 from saslauthd_py.secret import Secret
-from saslauthd_py.verdict import Accepted, Unavailable
+from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
 from saslauthd_py.wire import saslauthd as wire
 from tests.front.fronts import Build, Running, ScriptedBackend, read_all, running
 
@@ -74,6 +74,17 @@ async def test_d1_failures_of_every_cause_wait_and_success_does_not(front: Runni
         assert await front.ask() == wire.OK
 
 
+@pytest.mark.parametrize("verdict", [Rejected(Reason.WRONG_SECRET, hold=3.0), UnknownUser(hold=3.0)])
+async def test_d1_a_backend_may_have_its_no_held_back_longer(
+    verdict: Rejected | UnknownUser, front: Running, autojump_clock: MockClock
+) -> None:
+    front.backend.verdicts = [verdict]
+    async with timed(3.0):
+        assert await front.ask(secret=b"wrong") == wire.NO
+    async with timed(0):
+        assert await front.ask() == wire.OK
+
+
 async def test_d6_unknown_user_costs_the_same_work_as_a_wrong_secret(front: Running, autojump_clock: MockClock) -> None:
     await front.ask(b"nobody")
     assert front.backend.pretended == 1
@@ -99,7 +110,7 @@ async def test_d1_over_the_bound_the_oldest_held_reply_goes_out_at_once(tmp_path
 
 
 async def test_d1_a_delay_over_two_seconds_needs_the_client_s_address(tmp_path: Path, build: Build, autojump_clock: MockClock) -> None:
-    async with running(tmp_path, replace(build, delay=4.0, port=replace(build.port, trusted=True))) as front:
+    async with running(tmp_path, replace(build, delay=4.0, dialect=saslauthd.dialect(trusted=True))) as front:
         began = trio.current_time()
         assert await front.ask(secret=b"wrong") == wire.NO
         assert 1.8 <= trio.current_time() - began <= 2.0
@@ -170,7 +181,7 @@ async def test_c1_address_of_a_network_rule_is_judged_at_every_hit(tmp_path: Pat
     from ipaddress import ip_network
 
     backend = ScriptedBackend(accepted=lambda attempt: Accepted(attempt.identity, Restrictions(networks=(ip_network("192.0.2.0/24"),))))
-    async with running(tmp_path, replace(build, port=replace(build.port, trusted=True)), backend) as front:
+    async with running(tmp_path, replace(build, dialect=saslauthd.dialect(trusted=True)), backend) as front:
         for client, answer in (
             (b"192.0.2.7;1", wire.OK),
             (b"192.0.2.8;2", wire.OK),
@@ -189,7 +200,7 @@ async def test_d10_address_from_a_peer_that_is_not_trusted_is_absent(front: Runn
 
 
 async def test_fifth_field_names_the_client_where_the_peer_is_trusted(tmp_path: Path, build: Build, autojump_clock: MockClock) -> None:
-    async with running(tmp_path, replace(build, port=replace(build.port, trusted=True))) as front:
+    async with running(tmp_path, replace(build, dialect=saslauthd.dialect(trusted=True))) as front:
         for client in (b"192.0.2.7;1", b"2001:db8::1;2", b"mail.example;3"):
             await front.send(wire.encode(wire.Request(client, Secret(b"x"), b"smtp", b"example.test", client)))
         assert [attempt.address for attempt in front.backend.asked] == [ip_address("192.0.2.7"), ip_address("2001:db8::1"), None]
@@ -199,7 +210,7 @@ async def test_fifth_field_is_no_part_of_the_cache_s_key(front: Running, autojum
     for port in range(3):
         request = wire.Request(b"alice", Secret(b"pw1"), b"smtp", b"example.test", b"192.0.2.7;%d" % port)
         assert await front.send(wire.encode(request)) == wire.OK
-    assert len(front.backend.asked) == 1
+    assert (len(front.backend.asked), front.counters.inline) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -476,7 +487,7 @@ async def test_peer_that_may_ask_is_served_from_the_cache_too(tmp_path: Path, bu
 
 
 async def test_compat_limits_refuse_what_the_original_refuses(tmp_path: Path, build: Build, autojump_clock: MockClock) -> None:
-    async with running(tmp_path, replace(build, port=replace(build.port, limits=wire.COMPAT_LIMITS))) as front:
+    async with running(tmp_path, replace(build, dialect=saslauthd.dialect(compat_limits=True))) as front:
         front.backend.accounts["alice@example.test"] = b"x" * 256
         assert await front.ask(secret=b"x" * 256) == wire.OK
         assert await front.send(wire.encode(wire.Request(b"alice", Secret(b"x" * 257), b"smtp", b""))) == wire.NO

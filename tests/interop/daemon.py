@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 import saslauthd_py
 from tests.interop.waiting import PATIENCE
 
-__all__ = ["PATIENCE", "Daemon", "Site", "environment", "listener", "new_site"]
+__all__ = ["PATIENCE", "Daemon", "Site", "environment", "front_of", "listener", "new_site"]
 
 USER, GROUP = "nobody", "nogroup"
 """Whom a daemon started as root becomes, and whose the store is."""
@@ -62,8 +62,10 @@ def listener(path: Path) -> str:
 class Daemon:
     """`saslauthd-py serve` with one configuration file; started, stopped and killed at will."""
 
-    def __init__(self, configuration: Path) -> None:
+    def __init__(self, configuration: Path, program: Sequence[str] = (sys.executable, "-m", "saslauthd_py")) -> None:
+        """`program` is what takes the words of the command line."""
         self.configuration = configuration
+        self._program = program
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._log: list[str] = []
@@ -76,7 +78,7 @@ class Daemon:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(str(notify))
             notify.chmod(0o666)
-            command = [sys.executable, "-m", "saslauthd_py", "serve", "--config", str(self.configuration)]
+            command = [*self._program, "serve", "--config", str(self.configuration)]
             variables = environment(NOTIFY_SOCKET=str(notify))
             process = subprocess.Popen(command, env=variables, cwd="/", stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             self._process = process
@@ -101,6 +103,17 @@ class Daemon:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started: the monitor, where root started it."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def front(self) -> int:
+        """The process that reads what clients send."""
+        return front_of(self.pid)
 
     @property
     def running(self) -> bool:
@@ -150,6 +163,14 @@ class Daemon:
                 with self._logged:
                     self._log.append(line.rstrip("\n"))
                     self._logged.notify_all()
+
+
+def front_of(daemon: int) -> int:
+    """The front of a daemon that is ready: a child of the monitor, or that very process."""
+    children = [int(child) for child in Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()]
+    fronts = [child for child in children if b"cli.front" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    assert len(fronts) <= 1
+    return fronts[0] if fronts else daemon
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -51,10 +52,11 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A configuration that can be used, and what in it is hardly meant."""
+    """A configuration that can be used, what in it is hardly meant, and the text that it was made from."""
 
     settings: Settings
     warnings: tuple[Problem, ...]
+    text: str = field(repr=False)  # secrets may stand in it
 
 
 def load(path: str) -> Settings:
@@ -67,21 +69,26 @@ def parse(text: str, name: str) -> Settings:
     return _check(text, name, open_to_others=False).settings
 
 
-def check(path: str) -> Checked:
-    """As `load`, with the warnings. A secret in line is refused where the file is open to every user of the machine (rule A8)."""
+def check(path: str, *, for_root: bool = False) -> Checked:
+    """As `load`, with the warnings. A secret in line is refused where the file is open to every user of the machine (rule A8).
+
+    `for_root`: what it says is done as root, so nobody else may be able to change it (rule A3).
+    """
     try:
         with open(path, "rb") as file:
-            open_to_others = bool(os.fstat(file.fileno()).st_mode & OTHERS)
+            found = os.fstat(file.fileno())
             written = file.read(_MAX_SIZE + 1)
     except OSError as error:
         raise _failed(path, None, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if for_root and (found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+        raise _failed(path, None, "others than root can change what root would do: chown root, chmod go-w")
     if len(written) > _MAX_SIZE:
         raise _failed(path, None, f"has over {_MAX_SIZE} bytes: that is no configuration")
     try:
         text = written.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _failed(path, written.count(b"\n", 0, error.start) + 1, "not UTF-8: save the file as UTF-8") from None
-    return _check(text, path, open_to_others)
+    return _check(text, path, bool(found.st_mode & OTHERS))
 
 
 def _failed(name: str, line: int | None, text: str) -> ConfigurationError:
@@ -102,7 +109,7 @@ def _check(text: str, name: str, open_to_others: bool) -> Checked:
         findings += checks.in_line_secrets(parts)
     if findings:
         raise ConfigurationError(_placed(findings, name, lines))
-    return Checked(settings, _placed(checks.warnings(parts), name, lines))
+    return Checked(settings, _placed(checks.warnings(parts), name, lines), text)
 
 
 def _read_toml(text: str, name: str) -> tuple[dict[str, Any], Lines]:

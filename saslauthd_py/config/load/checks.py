@@ -7,9 +7,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from saslauthd_py.config.load.findings import Finding, written_path
-from saslauthd_py.config.settings import ANY, BackendSettings, Listen, Route, StoreSettings, drops_realm
+from saslauthd_py.config.settings import (
+    ANY,
+    BackendSettings,
+    Listen,
+    PamSettings,
+    PasswdFileSettings,
+    Route,
+    StoreSettings,
+    drops_realm,
+)
 from saslauthd_py.config.settings.secret import in_line
 from saslauthd_py.config.settings.values import quoted, suggestion
+
+_PAM_FIRST = (
+    "pam stands before another backend: a login that is the other's fails here first, and counts in PAM's own lockout (pam_faillock); "
+    "put pam last, or give each its realms"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,9 @@ def warnings(parts: Parts) -> Iterator[Finding]:
         covering = next((first for first, earlier in enumerate(parts.route[:place]) if _covers(earlier, route)), None)
         if covering is not None:
             yield Finding(("route", place), f"never taken: route[{covering}] stands before it and takes all of this")
+        for at, name in enumerate(route.backends[:-1] if route is not None else ()):
+            if isinstance(parts.backend.get(name), PamSettings):
+                yield Finding(("route", place, "backends", at), _PAM_FIRST)
 
 
 def in_line_secrets(parts: Parts) -> Iterator[Finding]:
@@ -101,7 +118,8 @@ def _dropped_realms(place: int, route: Route, parts: Parts) -> Iterator[Finding]
         return
     for name in route.backends:
         backend = parts.backend.get(name)
-        if backend is not None and drops_realm(backend.login):
+        by_path = isinstance(backend, PasswdFileSettings) and backend.realm_in_path
+        if backend is not None and drops_realm(backend.login) and not by_path:
             text = (
                 f'"*" takes every realm, and backend "{name}" drops it (login = {quoted(backend.login)}): alice@any.example would be '
                 f"its alice. Name the realms here, put {{realm}} into login, or say ignore_realm = true on this route if that is meant"

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
+from saslauthd_py.config.settings.admission import AdmissionSettings
 from saslauthd_py.config.settings.backend import BackendSettings
 from saslauthd_py.config.settings.cache import CacheSettings
 from saslauthd_py.config.settings.failure import FailureSettings
@@ -14,29 +15,49 @@ from saslauthd_py.config.settings.identity import IdentitySettings
 from saslauthd_py.config.settings.listen import Listen, Trust
 from saslauthd_py.config.settings.log import LogSettings
 from saslauthd_py.config.settings.login import drops_realm
+from saslauthd_py.config.settings.pam import PamSettings
+from saslauthd_py.config.settings.passwd_file import PasswdFileSettings
 from saslauthd_py.config.settings.route import Route
 from saslauthd_py.config.settings.server import ServerSettings
+from saslauthd_py.config.settings.shadow import ShadowSettings
 from saslauthd_py.config.settings.store import StoreSettings
 from saslauthd_py.config.settings.values import ANY, SECTION, quoted, refused
 
 __all__ = [
     "ANY",
     "BACKENDS",
+    "AdmissionSettings",
+    "AnyBackend",
     "BackendSettings",
     "CacheSettings",
     "FailureSettings",
     "IdentitySettings",
     "Listen",
     "LogSettings",
+    "PamSettings",
+    "PasswdFileSettings",
     "Route",
     "ServerSettings",
     "Settings",
+    "ShadowSettings",
     "StoreSettings",
     "Trust",
+    "WorkerSettings",
     "drops_realm",
 ]
 
-BACKENDS: dict[str, type[BackendSettings]] = {"store": StoreSettings}
+AnyBackend = StoreSettings | PasswdFileSettings | PamSettings | ShadowSettings
+"""The settings of one backend."""
+
+WorkerSettings = PamSettings | ShadowSettings
+"""Of those whose calls are made by the monitor's workers: only root can have them."""
+
+BACKENDS: dict[str, type[BackendSettings]] = {
+    "store": StoreSettings,
+    "passwd_file": PasswdFileSettings,
+    "pam": PamSettings,
+    "shadow": ShadowSettings,
+}
 """Every kind of backend by its `type`."""
 
 _MAX_NAME = 64
@@ -64,7 +85,8 @@ class Settings(BaseModel):
     log: LogSettings = LogSettings()
     identity: IdentitySettings = IdentitySettings()
     listen: tuple[Listen, ...] = ()
-    backend: dict[Annotated[str, AfterValidator(_backend_name)], Annotated[StoreSettings, _ByType()]] = Field({})
+    backend: dict[Annotated[str, AfterValidator(_backend_name)], Annotated[AnyBackend, _ByType()]] = Field({})
     route: tuple[Route, ...] = ()
     cache: CacheSettings = CacheSettings()
     failure: FailureSettings = FailureSettings()
+    admission: AdmissionSettings = AdmissionSettings()

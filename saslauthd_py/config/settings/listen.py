@@ -24,7 +24,9 @@ class Listen(BaseModel):
 
     model_config = SECTION
 
-    protocol: Literal["saslauthd"] = Field(description='What is spoken: "saslauthd", as libsasl\'s programs do.')
+    protocol: Literal["saslauthd", "pwcheck"] = Field(
+        description='What is spoken: "saslauthd", as libsasl\'s programs do, or "pwcheck", as very old ones do.'
+    )
     path: SocketPath = Field(description="The socket, absolute, 107 bytes at most; a chrooted mail server needs one inside its chroot.")
     user: Name | None = Field(None, description="The socket's owner; default: the daemon's user.")
     group: Name | None = Field(

@@ -1,0 +1,146 @@
+"""From settings to the backends, the routes and the authenticator that they describe: the one place that knows every backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import assert_never
+
+import trio
+
+from saslauthd_py.app.start import StartError
+from saslauthd_py.authenticator import Authenticator
+from saslauthd_py.backend import Backend
+from saslauthd_py.backends.pam import PamBackend
+from saslauthd_py.backends.shadow import ShadowBackend
+from saslauthd_py.backends.store import StoreBackend, StoreOptions
+from saslauthd_py.cache import Cache
+from saslauthd_py.config.settings import AnyBackend, PamSettings, PasswdFileSettings, Settings, ShadowSettings, StoreSettings
+from saslauthd_py.hashing import Hashing
+from saslauthd_py.routing import Member, Next, Route, Routes
+from saslauthd_py.store.errors import StoreError
+from saslauthd_py.store.watch import Watch
+from saslauthd_py.wire.monitor import End
+from saslauthd_py.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What was opened for the backends before anybody is served, by the backends' names."""
+
+    watches: Mapping[str, Watch]
+    workers: Mapping[str, Workers]
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What decides, and the tasks that keep its backends in order."""
+
+    authenticator: Authenticator
+    cache: Cache
+    keepers: tuple[Callable[[], Awaitable[object]], ...]
+
+
+def worker_names(settings: Settings) -> list[str]:
+    """The backends whose calls are made by workers, in the order in which the monitor counts them."""
+    return [name for name, backend in settings.backend.items() if isinstance(backend, PamSettings | ShadowSettings)]
+
+
+@contextmanager
+def opened(settings: Settings, end: Callable[[End], None] | None) -> Iterator[Resources]:
+    """Everything that the backends need. `end` tells the monitor that a worker is of no more use; None: there is no monitor.
+
+    Raises StartError.
+    """
+    names = worker_names(settings)
+    if names and end is None:
+        kind = settings.backend[names[0]].type
+        raise StartError(
+            f"backend.{names[0]}: {kind} needs workers that run as root, and only a daemon that root starts has them: "
+            f'start `serve` as root (it drops to [server] user by itself), or use another backend than "{kind}"'
+        )
+    with ExitStack() as stack:
+        watches = {
+            name: stack.enter_context(_watch(name, backend))
+            for name, backend in settings.backend.items()
+            if isinstance(backend, StoreSettings)
+        }
+        workers = {name: Workers(name, end) for name in names if end is not None}
+        for pool in workers.values():
+            stack.callback(pool.close)
+        yield Resources(watches, workers)
+
+
+@asynccontextmanager
+async def composed(settings: Settings, resources: Resources) -> AsyncIterator[Composed]:
+    """Authenticator, cache and backends, with the nursery that runs flights and rehashes."""
+    async with trio.open_nursery() as nursery:
+        parts = _Parts(resources, Hashing(), nursery)
+        members = {name: parts.member(name, backend) for name, backend in settings.backend.items()}
+        watched = [(member.name, member.watched) for member in members.values() if member.watched is not None]
+        cache = Cache(settings.cache.max_entries, time.monotonic, watched)
+        authenticator = Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline)
+        yield Composed(authenticator, cache, tuple(parts.keepers))
+        nursery.cancel_scope.cancel()
+
+
+class _Parts:
+    """Makes backends from what they share."""
+
+    def __init__(self, resources: Resources, hashing: Hashing, nursery: trio.Nursery) -> None:
+        self.keepers: list[Callable[[], Awaitable[object]]] = []
+        self._resources = resources
+        self._hashing = hashing
+        self._nursery = nursery
+
+    def member(self, name: str, settings: AnyBackend) -> Member:
+        """The backend `name` as routes ask it."""
+        match settings:
+            case StoreSettings():
+                return self._store(name, settings)
+            case PamSettings():
+                return _member(name, settings, PamBackend(self._resources.workers[name], settings), settings.processes)
+            case ShadowSettings():
+                return _member(name, settings, ShadowBackend(self._resources.workers[name], settings), settings.processes)
+            case PasswdFileSettings():
+                raise NotImplementedError
+        assert_never(settings)
+
+    def _store(self, name: str, settings: StoreSettings) -> Member:
+        options = StoreOptions(settings.login, settings.fold_case, settings.scheme, settings.rehash)
+        store = StoreBackend(settings.path, self._resources.watches[name], self._hashing, self._nursery, options)
+        self.keepers.append(store.keep_house)
+        limit = trio.CapacityLimiter(settings.parallel)
+        return Member(name, store, limit, settings.cache, frozenset(settings.services), store, store.used)
+
+
+def _member(name: str, settings: AnyBackend, backend: Backend, places: int) -> Member:
+    limit = trio.CapacityLimiter(min(places, settings.parallel))
+    return Member(name, backend, limit, settings.cache, frozenset(settings.services))
+
+
+def _routes(settings: Settings, members: dict[str, Member]) -> Routes:
+    return Routes(
+        Route(
+            realms=frozenset(route.realm),
+            services=frozenset(route.service),
+            listeners=frozenset(route.listener),
+            members=tuple(members[name] for name in route.backends),
+            next_on=frozenset(Next(word) for word in route.next_on),
+        )
+        for route in settings.route
+    )
+
+
+@contextmanager
+def _watch(name: str, backend: StoreSettings) -> Iterator[Watch]:
+    try:
+        watch = Watch(backend.path)
+    except StoreError as error:
+        raise StartError(f"backend {name}: {error}") from error
+    try:
+        yield watch
+    finally:
+        watch.close()

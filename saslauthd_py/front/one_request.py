@@ -1,0 +1,245 @@
+"""Protocols in which a connection is one request and one reply: what the cache decides is answered inline, the rest by a task each.
+
+The order of the hot path is fixed by rule C6 and by measurement: accept, recv, clock, look, MAC, find, send, peer, close, one client
+after the other, so that a waiting client works while the next one is served. Lines are made once a round.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from saslauthd_py.authenticator import Decision, Question
+from saslauthd_py.backend import Attempt
+from saslauthd_py.cache import Proof
+from saslauthd_py.front import peers
+from saslauthd_py.front.connections import Connection, State
+from saslauthd_py.front.held import Held
+from saslauthd_py.front.inline import Inline
+from saslauthd_py.front.loop import BATCH
+from saslauthd_py.front.ports import Front, PortSettings
+from saslauthd_py.front.sockets import NOW, STREAM, UNIX, Stream, acceptor
+from saslauthd_py.log import kv
+from saslauthd_py.verdict import Accepted, Rejected, Unavailable, UnknownUser
+
+_logger = logging.getLogger(__name__)
+
+READ = 8192
+"""Bytes of one recv: libsasl's largest request (`checkpw.c`)."""
+
+OUTAGE_DELAY = 1.0
+"""Seconds from arrival: libsasl's clients try again at once when they are told nothing (rule E5)."""
+
+DRAIN = 1.0
+"""Seconds after a reply in which a client's unread bytes are thrown away, so that the reply is not lost to a reset (rule E6)."""
+
+_DRAIN_READS = 8
+"""Of READ bytes, in one go: a client that never stops sending waits for its turn like all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that nobody is asked about: answered no at once. `why` is for the log; `login` is its name, where that was read."""
+
+    why: str
+    login: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one protocol says and means: its two replies, `span` as `Inline` takes it, and `read`, which never raises for its bytes.
+
+    `read` gives None as long as a request is not whole.
+    """
+
+    ok: bytes
+    no: bytes
+    span: Callable[[bytes], int]
+    read: Callable[[bytes], Attempt | Refusal | None]
+
+
+class OneRequestPort:
+    """Implements `connections.Port`."""
+
+    def __init__(self, listener: socket.socket, dialect: Dialect, settings: PortSettings, front: Front, held: Held) -> None:
+        self.path = settings.path
+        self._dialect = dialect
+        self._settings = settings
+        self._front = front
+        self._held = held
+        self._accept = acceptor(listener)
+        self._inline = Inline(front.cache, settings.number, dialect.span)
+        self._young: list[Stream] = []
+
+    def round(self) -> int:
+        """As `Port.round`."""
+        accept, decide, allowed, ok = self._accept, self._inline.decide, self._settings.allowed, self._dialect.ok
+        hits: list[tuple[Proof, bytes]] = []
+        silent: list[Stream] = []
+        read = 0
+        young, self._young = self._young, []
+        for _ in range(BATCH):
+            fresh = not young
+            try:
+                client = Stream(UNIX, STREAM, 0, accept()[0]) if fresh else young.pop()
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._front.loop.exhausted(self, error)
+                break
+            try:
+                frame = client.recv(READ, NOW)
+                read += 1
+                proof = decide(frame) if allowed is None else None
+                if proof is None or len(frame) == READ:
+                    self._begin(client, frame)
+                else:
+                    client.send(ok, NOW)
+                    hits.append((proof, peers.credentials(client)))
+                    client.close()
+            except BlockingIOError:
+                (self._young if fresh else silent).append(client)  # tried twice, and no more
+            except OSError:  # it has gone
+                client.close()
+            except Exception:
+                self._fault()
+                client.close()
+        self._young += young
+        if hits:
+            self._front.record.hits(hits)
+        self._wait_for(silent)
+        return read
+
+    def settle(self) -> None:
+        """As `Port.settle`."""
+        young, self._young = self._young, []
+        self._wait_for(young)
+
+    def resume(self, connection: Connection) -> int:
+        """As `Port.resume`."""
+        try:
+            more = connection.client.recv(READ, NOW)
+        except BlockingIOError:
+            self._wait(connection)
+            return 0
+        except OSError:
+            more = b""
+        if not more:
+            self._front.loop.close(connection)
+        elif connection.state is State.DRAINED:
+            self._wait(connection)
+        else:
+            connection.frame += more
+            self._advance(connection)
+        return 1
+
+    def expire(self, connection: Connection) -> None:
+        """As `Port.expire`: half a request, or silence, is closed without a reply."""
+        if connection.state is State.REQUEST:
+            self._front.record.incomplete(self.path, connection.peer, began=bool(connection.frame))
+        self._front.loop.close(connection)
+
+    def _wait_for(self, silent: list[Stream]) -> None:
+        for client in silent:
+            try:
+                self._begin(client, None)
+            except Exception:
+                self._fault()
+                client.close()
+
+    def _begin(self, client: Stream, frame: bytes | None) -> None:
+        """A client that was not answered inline; None: nothing has come from it yet."""
+        if frame == b"":
+            client.close()
+            return
+        connection = Connection(client, self, trio.current_time())
+        allowed, record = self._settings.allowed, self._front.record
+        if allowed is not None and connection.uid not in allowed:
+            client.close()
+            record.refused(f"user id {connection.uid} is not in allow_users", self.path, connection.peer)
+        elif not self._front.loop.make_room(connection.uid):
+            client.close()
+            record.refused("too many connections, see max_connections and max_connections_per_peer", self.path, connection.peer)
+        else:
+            self._front.loop.connections.enter(connection)
+            connection.frame = frame or b""
+            self._front.loop.guarded(self._advance, connection)
+
+    def _advance(self, connection: Connection) -> None:
+        """Do what the bytes so far allow."""
+        proof = self._inline.decide(connection.frame)
+        if proof is not None:
+            self._answer(connection, self._dialect.ok, more=False)
+            self._front.record.hits([(proof, connection.peer)])
+            return
+        match self._dialect.read(connection.frame):
+            case None:
+                self._wait(connection)
+            case Refusal(why, login):
+                self._answer(connection, self._dialect.no, more=True)
+                self._front.record.refused(why, self.path, connection.peer, login)
+            case Attempt() as attempt:
+                connection.state = State.VERDICT
+                self._front.loop.connections.complete(connection)
+                question = Question(attempt, self.path, self._inline.key(connection.frame))
+                self._front.nursery.start_soon(self._serve, connection, question)
+
+    def _wait(self, connection: Connection) -> None:
+        due = DRAIN if connection.state is State.DRAINED else self._settings.deadline
+        self._front.loop.park(connection, connection.arrived + due)
+
+    async def _serve(self, connection: Connection, question: Question) -> None:
+        """One request by a task: decided within the deadline, answered at its time, or closed."""
+        began, attempt = trio.current_time(), question.attempt
+        decision = Decision(Unavailable(f"no answer within {self._settings.deadline:g} s"), str(attempt.identity))
+        try:
+            with trio.move_on_after(self._settings.deadline):
+                decision = await self._front.authenticator.verify(question)
+            asked = kv.Asked(attempt.service, self.path, attempt.address, trio.current_time() - began)
+            self._front.record.decision(decision, asked, connection.peer)
+            await self._deliver(connection, decision, began, address_known=attempt.address is not None)
+        except Exception:
+            self._fault()
+            self._front.loop.close(connection)
+        finally:
+            if connection.state is State.VERDICT:
+                self._front.loop.close(connection)
+
+    async def _deliver(self, connection: Connection, decision: Decision, began: float, *, address_known: bool) -> None:
+        match decision.verdict:
+            case Accepted():
+                self._answer(connection, self._dialect.ok, more=False)
+            case Unavailable():
+                await trio.sleep_until(began + OUTAGE_DELAY)
+            case Rejected(hold=hold) | UnknownUser(hold=hold):
+                await self._held.until_due(began, address_known=address_known, hold=hold)
+                self._answer(connection, self._dialect.no, more=False)
+
+    def _answer(self, connection: Connection, text: bytes, *, more: bool) -> None:
+        """Reply, and close; where bytes of the client are not all read, or `more` may come, throw them away first (rule E6)."""
+        connection.reply(text)
+        client, unread = connection.client, more
+        try:
+            client.shutdown(socket.SHUT_WR)
+            for _ in range(_DRAIN_READS):
+                if not client.recv(READ, NOW):  # it has closed its end
+                    unread = False
+                    break
+                unread = True
+        except BlockingIOError:
+            pass
+        except OSError:
+            unread = False
+        if unread:
+            connection.arrived = trio.current_time()
+            self._wait(connection)
+        else:
+            self._front.loop.close(connection)
+
+    def _fault(self) -> None:
+        self._front.record.counters.faults += 1
+        _logger.exception("bug while a client was served; its connection is closed")

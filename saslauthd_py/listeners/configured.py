@@ -1,0 +1,89 @@
+"""The listeners that a configuration asks for: each inherited, or bound with the owner that it names."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from saslauthd_py import privileges
+from saslauthd_py.config.settings import Listen, Settings
+from saslauthd_py.listeners.binding import Listener, bind, check, unlink_own
+from saslauthd_py.listeners.inheriting import choose, inherited
+from saslauthd_py.listeners.spec import ListenError, resolve
+from saslauthd_py.privileges import Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One listener: `ours` where this process bound it, None where somebody else did, and then it is never unlinked (rule H2)."""
+
+    settings: Listen
+    socket: socket.socket
+    ours: Listener | None = None
+
+
+def bind_all(settings: Settings) -> list[Bound]:
+    """Inherited listeners by their path, all others bound anew; as root, with the owner that the configuration names.
+
+    All of them or none. Raises ListenError, PrivilegeError.
+    """
+    given = inherited(os.environ)
+    ids = daemon_ids(settings)
+    with ExitStack() as undo:
+        bound: list[Bound] = []
+        undo.callback(let_go, bound)
+        for listen in settings.listen:
+            bound.append(_bind_one(listen, given, ids))  # noqa: PERF401 - those before the one that fails must be in the list
+        taken = {one.socket for one in bound}
+        if spare := [name for name, one in given.items() if one not in taken]:
+            raise ListenError(
+                f"inherited socket {', '.join(spare)}: no [[listen]] has this path or name; add one, or change the socket unit"
+            )
+        undo.pop_all()
+        return bound
+
+
+def check_all(settings: Settings) -> None:
+    """Raise what `bind_all` would, and bind nothing; sockets that a service manager hands over are not known here."""
+    ids = daemon_ids(settings)
+    for listen in settings.listen:
+        allowed_ids(listen)
+        check(resolve(listen.user, listen.group, listen.mode, listen.path, ids))
+
+
+def let_go(bound: list[Bound]) -> None:
+    """Close the listeners, and take away the paths that are ours; at the stop, and when a start fails half way."""
+    while bound:
+        one = bound.pop()
+        if one.ours is not None:
+            unlink_own(one.ours)
+        one.socket.close()
+
+
+def allowed_ids(listen: Listen) -> frozenset[int] | None:
+    """The user ids that may ask; None: whoever can open the socket. Raises ListenError: an unknown name must not shut its owner out."""
+    if not listen.allow_users:
+        return None
+    try:
+        return frozenset(pwd.getpwnam(name).pw_uid for name in listen.allow_users)
+    except KeyError as error:
+        raise ListenError(f"{listen.path}: allow_users: {error.args[0]}") from None
+
+
+def daemon_ids(settings: Settings) -> Ids:
+    """Whom the daemon runs as: as root the user that the configuration names, else ourselves. Raises PrivilegeError."""
+    if os.geteuid() != 0:
+        return Ids(os.geteuid(), os.getegid(), "")
+    return privileges.account(settings.server.user, settings.server.group)
+
+
+def _bind_one(listen: Listen, given: Mapping[str, socket.socket], ids: Ids) -> Bound:
+    allowed_ids(listen)
+    if taken := choose(given, listen.path):
+        return Bound(listen, taken)
+    ours = bind(resolve(listen.user, listen.group, listen.mode, listen.path, ids))
+    return Bound(listen, ours.socket, ours)

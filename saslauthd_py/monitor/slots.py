@@ -1,0 +1,94 @@
+"""The workers as the monitor keeps them: a fixed number of slots for each backend, in each of them the worker of the newest generation."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from saslauthd_py.config.settings import WorkerSettings
+from saslauthd_py.monitor import worker
+from saslauthd_py.monitor.channel import pair
+from saslauthd_py.wire.monitor import End, Ended, Working
+
+SHORTEST_LIFE = 0.05
+"""Seconds from one start in a slot to the next: a worker that always ends at once shall not keep the machine busy."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    pool: int
+    pid: int = 0
+    generation: int = 0
+    started: float = 0.0
+    told_to_end: bool = False
+
+
+class Slots:
+    """Starts, ends and replaces workers. `pools` are the backends that have some, in the order that frames count them in.
+
+    `hand_over` gives a frame and the front's end of a new worker to the front.
+    """
+
+    def __init__(self, pools: Sequence[WorkerSettings], hand_over: Callable[[Working, socket.socket], None]) -> None:
+        self._pools = pools
+        self._hand_over = hand_over
+        self._slots = [_Slot(pool) for pool, settings in enumerate(pools) for _ in range(settings.processes)]
+        self._generation = 0
+
+    def fill(self) -> float | None:
+        """Start a worker in every empty slot whose time has come. Returns the seconds until the next one's has, None: all are filled."""
+        now = time.monotonic()
+        waits = []
+        for number, slot in enumerate(self._slots):
+            if slot.pid:
+                continue
+            if slot.generation and (wait := slot.started + SHORTEST_LIFE - now) > 0:
+                waits.append(wait)
+            else:
+                self._start(number, slot)
+        return min(waits, default=None)
+
+    def end(self, frame: End) -> None:
+        """Kill the worker that the front names, if it is still the one in its slot; with everything in its process group."""
+        if frame.slot < len(self._slots):
+            slot = self._slots[frame.slot]
+            if slot.pid and slot.generation == frame.generation:
+                slot.told_to_end = True
+                _kill(slot.pid)
+
+    def reaped(self, pid: int, status: int) -> Ended | None:
+        """A child has ended. What the front should know of it: nothing where the worker was told to end, or was used up."""
+        for number, slot in enumerate(self._slots):
+            if slot.pid == pid:
+                _kill(pid)  # what it left behind
+                slot.pid = 0
+                return None if slot.told_to_end or status == 0 else Ended(slot.pool, number, status)
+        return None
+
+    def kill_all(self) -> None:
+        """The daemon ends."""
+        for slot in self._slots:
+            if slot.pid:
+                slot.told_to_end = True
+                _kill(slot.pid)
+
+    def _start(self, number: int, slot: _Slot) -> None:
+        self._generation += 1
+        ends = pair()
+        try:
+            slot.pid = worker.start(self._pools[slot.pool], ends)
+            slot.generation, slot.started, slot.told_to_end = self._generation, time.monotonic(), False
+            self._hand_over(Working(slot.pool, number, slot.generation), ends[0])
+        finally:
+            for end in ends:  # held here, an end would hide that the other side is gone
+                end.close()
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
