@@ -2,73 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from saslauthd_py import identity
-from saslauthd_py.authenticator import Authenticator, Decision, Question
+from saslauthd_py.authenticator import Decision
 from saslauthd_py.backend import Attempt, BackendBusy
-from saslauthd_py.cache import Cache
 from saslauthd_py.credential import Restrictions
 from saslauthd_py.identity import Identity
-from saslauthd_py.routing import Member, Next, Route, Routes
+from saslauthd_py.routing import Next
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
+from tests.desks import WRONG, Plan, desk, says
 from tests.front.fronts import ScriptedBackend
-
-EVERYTHING = frozenset({"*"})
-WRONG = Rejected(Reason.WRONG_SECRET)
-
-
-@dataclass
-class Desk:
-    """An authenticator over scripted backends, asked by name and secret."""
-
-    backends: dict[str, ScriptedBackend]
-    cache: Cache
-    authenticator: Authenticator
-
-    async def ask(self, name: str = "alice@example.test", secret: bytes = b"pw1", service: str = "smtp", listener: int = 0) -> Decision:
-        who = identity.split(name)
-        state = self.cache.state(listener)
-        state.update(
-            b"".join(len(one).to_bytes(2, "big") + one for one in (who.local.encode(), secret, service.encode(), who.realm.encode()))
-        )
-        return await self.authenticator.verify(Question(Attempt(who, Secret(secret), service), f"/run/{listener}", state.digest()))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One route over all backends, unless `routes` names others."""
-
-    next_on: frozenset[Next] = frozenset({Next.UNKNOWN})
-    realms: frozenset[str] = EVERYTHING
-    ttl: dict[str, float] = field(default_factory=dict)
-    services: dict[str, frozenset[str]] = field(default_factory=dict)
-    deadline: float = 8.0
-
-
-@asynccontextmanager
-async def desk(plan: Plan | None = None, **backends: ScriptedBackend) -> AsyncIterator[Desk]:
-    plan = plan or Plan()
-    cache = Cache(1000, trio.current_time, tuple(backends.items()))
-    members = tuple(
-        Member(name, backend, trio.CapacityLimiter(64), plan.ttl.get(name, 60.0), plan.services.get(name, frozenset()), backend, {})
-        for name, backend in backends.items()
-    )
-    async with trio.open_nursery() as nursery:
-        routes = Routes([Route(plan.realms, EVERYTHING, EVERYTHING, members, plan.next_on)])
-        yield Desk(backends, cache, Authenticator(routes, cache, nursery, plan.deadline))
-        nursery.cancel_scope.cancel()
-
-
-def says(*verdicts: Verdict | Exception) -> ScriptedBackend:
-    return ScriptedBackend(verdicts=list(verdicts))
 
 
 async def test_b3_name_without_a_route_is_refused_before_any_backend_is_asked(autojump_clock: MockClock) -> None:
@@ -414,8 +362,7 @@ async def test_c5_two_secrets_of_one_account_are_remembered_side_by_side(autojum
 async def test_backend_is_asked_by_so_many_at_once_as_configured(autojump_clock: MockClock) -> None:
     gate = trio.Event()
     backend = ScriptedBackend(gate=gate)
-    async with desk(users=backend) as it, trio.open_nursery() as nursery:
-        it.authenticator._routes.members["users"].limit.total_tokens = 3
+    async with desk(Plan(places=3), users=backend) as it, trio.open_nursery() as nursery:
         for number in range(10):
             nursery.start_soon(it.ask, f"u{number}@example.test")
         await wait_all_tasks_blocked()

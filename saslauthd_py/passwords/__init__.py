@@ -1,6 +1,6 @@
 """Encodings of stored passwords: one scheme a file, one table, a handful of functions. Pure computation; no trio here."""
 
-from saslauthd_py.passwords.encodings import cost, cost_to_make, decoy, make, needs_rehash, recognise, verify
+from saslauthd_py.passwords.encodings import cost, cost_to_make, decoy, labelled, make, needs_rehash, recognise, verify
 from saslauthd_py.passwords.scheme import BrokenRecord, Cost, SecretTooLong, UnknownScheme
 from saslauthd_py.passwords.table import DEFAULT_SCHEME, SCHEMES, makeable, preload
 
@@ -14,6 +14,7 @@ __all__ = [
     "cost",
     "cost_to_make",
     "decoy",
+    "labelled",
     "make",
     "makeable",
     "needs_rehash",

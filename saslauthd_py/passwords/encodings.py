@@ -1,19 +1,31 @@
 """What can be done with an encoding: verify it, make it, tell what it costs. The only way from the rest of the program to a scheme.
 
-Everything here blocks for as long as a hash takes, and releases the interpreter lock meanwhile: the daemon calls it through
-`hashing.Hashing`.
+Everything here blocks for as long as a hash takes, and whatever takes over 2 ms releases the interpreter lock meanwhile: the daemon
+calls it through `hashing.Hashing`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from saslauthd_py.credential import Encoding
 from saslauthd_py.passwords.scheme import MAX_MEMORY, BrokenRecord, Cost, Parameters, Scheme, SecretTooLong, UnknownScheme
 from saslauthd_py.passwords.table import SCHEMES, makeable
+from saslauthd_py.passwords.written import Written, read
 from saslauthd_py.secret import Secret
 
-_LABELLED = re.compile(r"\{(?P<label>[0-9A-Za-z._-]{1,32})\}(?P<text>.*)", re.DOTALL)
+_UNMADE, _MADE_ELSEWHERE = "verified, but no longer made, is scheme", "made for other programs only, by `saslauthd-py hash`, is scheme"
+
+_REFUSED = {
+    "DIGEST-MD5": "it holds a name beside the password",
+    "LANMAN": "it is blind to case, and to all after 14 letters",
+    "OTP": "it is for one-time passwords",
+    "PLAIN-TRUNC": "it lets whoever knows the beginning in",
+    "SASL": "it names another system that is to be asked",
+}
+"""What other programs have that is no stored password, or accepts others than the right one."""
+
 _PROFILE = re.compile(r"(?P<scheme>[0-9a-z-]+)(?: (?P<parameters>[A-Za-z]+=[0-9]{1,10}(?:,[A-Za-z]+=[0-9]{1,10})*))?")
 
 
@@ -31,12 +43,12 @@ def verify(encoding: Encoding, secret: Secret) -> bool:
     return matched and whole
 
 
-def make(scheme: str, secret: Secret) -> Encoding:
-    """A new encoding, with a random salt and the scheme's usual cost.
+def make(scheme: str, secret: Secret, *, elsewhere: bool = False) -> Encoding:
+    """A new encoding, with a random salt and the scheme's usual cost; with `elsewhere` for another program, in what that one can read.
 
     Raises UnknownScheme, and SecretTooLong for a secret that `verify` could never find right.
     """
-    wanted = _makeable(scheme)
+    wanted = _makeable(scheme, elsewhere)
     presented = secret.reveal()
     if len(presented) > wanted.longest:
         raise SecretTooLong(f"{scheme} takes a password of at most {wanted.longest} bytes: choose a shorter one, or another scheme")
@@ -53,9 +65,9 @@ def cost(encoding: Encoding) -> Cost:
     return _price(_scheme_of(encoding), encoding.text)
 
 
-def cost_to_make(scheme: str) -> Cost:
+def cost_to_make(scheme: str, *, elsewhere: bool = False) -> Cost:
     """What `make` takes, and verifying what it made. Raises UnknownScheme."""
-    wanted = _makeable(scheme)
+    wanted = _makeable(scheme, elsewhere)
     return _bounded(wanted, wanted.usual or {})
 
 
@@ -90,22 +102,43 @@ def decoy(profile: str) -> Encoding:
 
 
 def recognise(text: str) -> Encoding:
-    """The encoding in a text of another program: `$y$...` and the like, or `{SCHEME}...` as LDAP and Dovecot write it.
+    """The encoding in a whole password field of another program: `$y$...` and the like, or `{SCHEME}...` as LDAP and Dovecot write it.
 
-    Raises BrokenRecord: no scheme of ours, or malformed. What it costs is not judged here.
+    Bytes of the field that are no UTF-8 are expected as `surrogateescape` shows them. A field without a label is never taken for a
+    password in clear. The encoding's text is ASCII, and the same for all spellings of label and coding; recognised again it is itself.
+
+    Raises BrokenRecord: empty, no scheme of ours, or malformed; its text never holds the field. What it costs is not judged here.
     """
-    labelled = _LABELLED.fullmatch(text)
-    if labelled:
-        text, label = labelled["text"], labelled["label"]
-        candidates = [scheme for scheme in SCHEMES.values() if label.upper() in (*scheme.labels, scheme.name.upper())]
-        if not candidates:
-            raise BrokenRecord(f"unknown scheme {label!a}")
-    else:
-        candidates = [scheme for scheme in SCHEMES.values() if text.startswith(scheme.sigils)]
-    for scheme in candidates:
-        if scheme.parameters(text) is not None:
-            return Encoding(scheme.name, text)
-    raise BrokenRecord("empty password record" if not text else "no password record of a scheme we know, or a malformed one")
+    written = read(text)
+    if not written.body:
+        raise BrokenRecord("empty password record")
+    for scheme in _candidates(written):
+        adopted = scheme.adopt(written)
+        if adopted is not None:
+            return Encoding(scheme.name, adopted)
+    raise BrokenRecord(
+        f"malformed {written.label} record" if written.label else "no password record of a scheme we know, or a malformed one"
+    )
+
+
+def labelled(encoding: Encoding) -> str:
+    """With the label that the scheme goes by in a Dovecot passwd-file and in LDAP. Raises BrokenRecord for an unknown scheme."""
+    if encoding.text.startswith("{"):
+        return encoding.text
+    scheme = _scheme_of(encoding)
+    return f"{{{next(iter(scheme.labels), scheme.name.upper())}}}{encoding.text}"
+
+
+def _candidates(written: Written) -> Iterator[Scheme]:
+    """Those that a label or a sigil points to, in the order of the table. Raises BrokenRecord for a label that nobody has."""
+    if not written.label:
+        yield from (scheme for scheme in SCHEMES.values() if written.body.startswith(scheme.sigils))
+        return
+    found = [scheme for scheme in SCHEMES.values() if written.label in (*scheme.labels, scheme.name.upper())]
+    if not found:
+        why = _REFUSED.get(written.label)
+        raise BrokenRecord(f"scheme {written.label} is not verified: {why}" if why else f"unknown scheme {written.label[:32]!a}")
+    yield from found
 
 
 def _scheme_of(encoding: Encoding) -> Scheme:
@@ -117,11 +150,12 @@ def _scheme_of(encoding: Encoding) -> Scheme:
         raise BrokenRecord(f"unknown scheme {encoding.scheme[:32]!a}") from None
 
 
-def _makeable(name: str) -> Scheme:
+def _makeable(name: str, elsewhere: bool) -> Scheme:
     scheme = SCHEMES.get(name)
-    if scheme is None or scheme.usual is None:
-        why = "unknown scheme" if scheme is None else "verified, but no longer made, is scheme"
-        raise UnknownScheme(f"{why} {name[:32]!a}: choose one of {', '.join(makeable())}")
+    choice = makeable(elsewhere=elsewhere)
+    if scheme is None or name not in choice:
+        why = "unknown scheme" if scheme is None else _UNMADE if scheme.usual is None else _MADE_ELSEWHERE
+        raise UnknownScheme(f"{why} {name[:32]!a}: choose one of {', '.join(choice)}")
     return scheme
 
 

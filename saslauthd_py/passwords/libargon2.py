@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import binascii
 import os
 import re
 
 from saslauthd_py.passwords.scheme import BrokenRecord, Parameters
+from saslauthd_py.passwords.written import Written, base64
 
 _MOST_LANES = 16
 """Each lane is a thread of the operating system while one record is verified."""
@@ -23,6 +23,7 @@ class Argon2:
 
     ends_at_nul: bool = False
     longest: int = 2**32 - 1  # RFC 9106 section 3.1
+    elsewhere: bool = False
     most_work: int = _MOST_FILLED
 
     def __init__(self, variant: str, usual: Parameters | None) -> None:
@@ -36,6 +37,10 @@ class Argon2:
             rf"\${self.name}\$(?:v=(?:16|19)\$)?m=(?P<m>[1-9][0-9]{{0,9}}),t=(?P<t>[1-9][0-9]{{0,9}}),p=(?P<p>[1-9][0-9]{{0,7}})"
             r"\$[+/0-9A-Za-z]{11,64}\$[+/0-9A-Za-z]{22,86}"
         )
+
+    def adopt(self, written: Written) -> str | None:
+        text = written.text()
+        return None if text is None or self.parameters(text) is None else text
 
     def parameters(self, text: str) -> Parameters | None:
         found = self._form.fullmatch(text)
@@ -72,11 +77,11 @@ class Argon2:
     def decoy(self, parameters: Parameters) -> str:
         """Salt and digest are random: to know a secret for 32 random bytes is to have broken Argon2."""
         cost = f"m={parameters['m']},t={parameters['t']},p={parameters['p']}"
-        return f"{self.sigils[0]}{cost}${_base64(os.urandom(16))}${_base64(os.urandom(32))}"
+        return f"{self.sigils[0]}{cost}${_unpadded(os.urandom(16))}${_unpadded(os.urandom(32))}"
 
     def preload(self) -> None:
         import argon2.low_level  # noqa: F401 - imported is all it has to be
 
 
-def _base64(value: bytes) -> str:
-    return binascii.b2a_base64(value, newline=False).rstrip(b"=").decode("ascii")
+def _unpadded(value: bytes) -> str:
+    return base64(value).rstrip("=")

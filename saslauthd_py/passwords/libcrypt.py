@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from saslauthd_py.passwords.scheme import BrokenRecord, Parameters
+from saslauthd_py.passwords.written import Written
 
 ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """The 64 digits of every crypt(3) form, by value (bcrypt has the same ones in another order)."""
@@ -76,11 +77,16 @@ class CryptScheme:
     longest: int = LONGEST
     ends_at_nul: bool = True
     usual: Parameters | None = None
+    elsewhere: bool = False
     most_work: int = 1
     form: re.Pattern[str]
     """A whole text; what it costs is in named groups."""
     impossible: str
     """A digest that cannot come out: its last letter has bits that the coding of a digest leaves at zero."""
+
+    def adopt(self, written: Written) -> str | None:
+        text = written.text()
+        return None if text is None or self.parameters(text) is None else text
 
     def parameters(self, text: str) -> Parameters | None:
         found = self.form.fullmatch(text)

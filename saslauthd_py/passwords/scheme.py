@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from saslauthd_py.passwords.written import Written
+
 MAX_MEMORY = 129 << 20
 """Bytes that verifying one record may take (rule D11): 128 MiB, and 1 MiB for what a scheme needs beside its matrix (yescrypt's
 own step of 128 MiB has a few KiB more)."""
+
+UNLIMITED = 1 << 16
+"""Bytes of a secret, where a scheme has no limit of its own: more than any request can carry."""
 
 Parameters = dict[str, int]
 """What the cost of a record depends on, in the order in which its profile shows it."""
@@ -62,15 +67,25 @@ class Scheme(Protocol):
 
     @property
     def ends_at_nul(self) -> bool:
-        """Whether a NUL in a secret would cut it."""
+        """Whether a NUL in a secret would cut it, or make no difference."""
 
     @property
     def usual(self) -> Parameters | None:
         """The cost of a new record. None: this scheme's records are verified, and never made."""
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether new records are for other programs only (`hash` prints them): a store of ours takes a stronger scheme."""
+
+    @property
     def most_work(self) -> int:
         """The bound of rule D11, in the unit of `price`."""
+
+    def adopt(self, written: Written) -> str | None:
+        """The text of this scheme, in its one form, that another program's record means; None where it means none.
+
+        Asked only where the label is one of `labels` or the name, or where there is none and a sigil fits.
+        """
 
     def parameters(self, text: str) -> Parameters | None:
         """What `text` costs by its own words; None where it is not, to the last letter, a text of this scheme. Quick."""

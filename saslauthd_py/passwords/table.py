@@ -1,16 +1,24 @@
-"""The schemes we know: the one explicit table. A further scheme is its file and its line here."""
+"""The schemes we know: the one explicit table. A further one is its file (those that differ in a digest alone share one) and its line."""
 
 from __future__ import annotations
 
 from saslauthd_py.passwords import (
+    apr1,
     argon2i,
     argon2id,
     bcrypt,
     bsdicrypt,
+    cram_md5,
     descrypt,
+    digests,
+    dovecot_pbkdf2,
     gost_yescrypt,
     md5crypt,
     nt,
+    pbkdf2,
+    plain,
+    plain_md4,
+    scram,
     scrypt,
     sha1crypt,
     sha256crypt,
@@ -31,11 +39,31 @@ _IN_ORDER: tuple[Scheme, ...] = (
     bcrypt.SCHEME,
     sha512crypt.SCHEME,
     sha256crypt.SCHEME,
+    pbkdf2.SHA512,
+    pbkdf2.SHA256,
+    pbkdf2.SHA1,
+    dovecot_pbkdf2.SCHEME,
+    scram.SHA256,
+    scram.SHA1,
     sha1crypt.SCHEME,
     sunmd5crypt.SCHEME,
+    apr1.SCHEME,
     md5crypt.SCHEME,
     bsdicrypt.SCHEME,
+    digests.SSHA512,
+    digests.SSHA384,
+    digests.SSHA256,
+    digests.SSHA,
+    digests.SMD5,
+    digests.SHA512,
+    digests.SHA384,
+    digests.SHA256,
+    digests.SHA,
+    digests.MD5,
+    cram_md5.SCHEME,
+    plain_md4.SCHEME,
     nt.SCHEME,
+    plain.SCHEME,
     descrypt.SCHEME,
 )
 """Strongest first, as a user is shown them; the one without a sign of its own last."""
@@ -43,9 +71,12 @@ _IN_ORDER: tuple[Scheme, ...] = (
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _IN_ORDER}
 
 
-def makeable() -> tuple[str, ...]:
-    """The schemes that new records may have, strongest first. The others are verified, so that an import works, and replaced."""
-    return tuple(scheme.name for scheme in SCHEMES.values() if scheme.usual is not None)
+def makeable(*, elsewhere: bool = False) -> tuple[str, ...]:
+    """The schemes that new records may have, strongest first; with `elsewhere` those too that are made for other programs only.
+
+    The rest are verified, so that an import works, and replaced.
+    """
+    return tuple(scheme.name for scheme in SCHEMES.values() if scheme.usual is not None and (elsewhere or not scheme.elsewhere))
 
 
 def preload() -> None:

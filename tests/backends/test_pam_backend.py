@@ -40,7 +40,7 @@ class Scripted(Workers):
     """Answers in turn; the last one again and again."""
 
     def __init__(self, *answers: Answer | WorkerFailed) -> None:
-        super().__init__("system", lambda end: None)
+        super().__init__("system", lambda _: None)
         self.answers = list(answers)
         self.calls: list[Call] = []
 
@@ -251,7 +251,7 @@ async def test_worker_that_fails_is_an_outage_in_its_words() -> None:
 
 
 async def test_d6_every_no_is_held_until_the_longest_would_have_come(autojump_clock: trio.testing.MockClock) -> None:
-    it, workers = backend(WRONG, UNKNOWN, Answer(0, Stage.REFUSED, Refusal.DENIED, took=100), replace(RIGHT, code=13, took=20_000), WRONG)
+    it, _ = backend(WRONG, UNKNOWN, Answer(0, Stage.REFUSED, Refusal.DENIED, took=100), replace(RIGHT, code=13, took=20_000), WRONG)
     assert hold(await it.verify_password(ALICE)) == 0.0
     assert hold(await it.verify_password(ALICE)) == pytest.approx(0.029)
     assert hold(await it.verify_password(ALICE)) == pytest.approx(0.0299)
@@ -264,7 +264,7 @@ async def test_d6_every_no_is_held_until_the_longest_would_have_come(autojump_cl
 
 
 async def test_d6_flood_of_unknown_names_does_not_shorten_a_no(autojump_clock: trio.testing.MockClock) -> None:
-    it, workers = backend(WRONG, UNKNOWN)
+    it, _ = backend(WRONG, UNKNOWN)
     await it.verify_password(ALICE)
     for _ in range(1000):
         assert hold(await it.verify_password(ALICE)) == pytest.approx(0.029)
@@ -276,13 +276,13 @@ async def test_d6_flood_of_unknown_names_does_not_shorten_a_no(autojump_clock: t
 
 
 async def test_d6_success_tells_how_long_a_no_takes(autojump_clock: trio.testing.MockClock) -> None:
-    it, workers = backend(RIGHT, UNKNOWN)
+    it, _ = backend(RIGHT, UNKNOWN)
     await it.verify_password(ALICE)
     assert hold(await it.verify_password(ALICE)) == pytest.approx(0.029)
 
 
 async def test_d1_delay_of_a_module_is_that_of_every_no(autojump_clock: trio.testing.MockClock) -> None:
-    it, workers = backend(replace(WRONG, delay=1_500_000), UNKNOWN, RIGHT, WRONG)
+    it, _ = backend(replace(WRONG, delay=1_500_000), UNKNOWN, RIGHT, WRONG)
     assert hold(await it.verify_password(ALICE)) == pytest.approx(1.5)
     assert hold(await it.verify_password(ALICE)) == pytest.approx(1.529)
     assert isinstance(await it.verify_password(ALICE), Accepted)
@@ -290,7 +290,7 @@ async def test_d1_delay_of_a_module_is_that_of_every_no(autojump_clock: trio.tes
 
 
 async def test_d1_delay_is_bounded_and_more_so_without_an_address(autojump_clock: trio.testing.MockClock) -> None:
-    it, workers = backend(replace(WRONG, delay=4_000_000_000, took=30_000_000), WRONG)
+    it, _ = backend(replace(WRONG, delay=4_000_000_000, took=30_000_000), WRONG)
     known = replace(ALICE, address=ip_address("192.0.2.7"))
     assert hold(await it.verify_password(ALICE)) == 0.0  # it has taken 30 s already
     assert hold(await it.verify_password(ALICE)) == pytest.approx(1.0 + 2.0 - 0.03)
@@ -298,8 +298,14 @@ async def test_d1_delay_is_bounded_and_more_so_without_an_address(autojump_clock
 
 
 async def test_outage_teaches_nothing_of_time(autojump_clock: trio.testing.MockClock) -> None:
-    it, workers = backend(Answer(0, Stage.AUTHENTICATE, 9, took=900_000, delay=2_000_000), UNKNOWN)
+    it, _ = backend(Answer(0, Stage.AUTHENTICATE, 9, took=900_000, delay=2_000_000), UNKNOWN)
     assert isinstance(await it.verify_password(ALICE), Unavailable)
+    assert hold(await it.verify_password(ALICE)) == 0.0
+
+
+async def test_refusal_of_the_worker_teaches_nothing_of_time(autojump_clock: trio.testing.MockClock) -> None:
+    it, _ = backend(Answer(0, Stage.REFUSED, Refusal.DENIED, took=900_000), UNKNOWN)
+    assert await it.verify_password(ALICE) == UnknownUser()
     assert hold(await it.verify_password(ALICE)) == 0.0
 
 
@@ -322,5 +328,7 @@ def test_peak_forgets_after_its_memory_and_not_before() -> None:
     assert peak.highest() == 3.0
     now = 21.5
     assert peak.highest() == 2.0
+    now = 31.0
+    peak.note(5.0)
     now = 100.0
     assert peak.highest() == 0.0

@@ -28,7 +28,7 @@ class Scripted(Workers):
     """One answer, for ever."""
 
     def __init__(self, answer: Answer | WorkerFailed) -> None:
-        super().__init__("system", lambda end: None)
+        super().__init__("system", lambda _: None)
         self.answer = answer
         self.calls: list[Call] = []
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import trio
 
 from saslauthd_py import identity
+from saslauthd_py.admission import Admission
 from saslauthd_py.authenticator import Authenticator
 from saslauthd_py.backend import Attempt, BackendUnreadable
 from saslauthd_py.cache import Cache
+from saslauthd_py.config.settings import AdmissionSettings
 from saslauthd_py.front import saslauthd
 from saslauthd_py.front.connections import Connections
 from saslauthd_py.front.held import Held
@@ -26,6 +28,7 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.log.output import Output
 from saslauthd_py.log.writer import Writer
 from saslauthd_py.metrics import Counters
+from saslauthd_py.queue import Queue
 from saslauthd_py.routing import Member, Route, Routes
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, UnknownUser, Verdict
@@ -136,6 +139,7 @@ class Build:
     most: int = 100
     per_peer: int = 100
     port: PortSettings = field(default_factory=lambda: PortSettings(0, "", 8.0))
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     dialect: Dialect = field(default_factory=saslauthd.dialect)
 
 
@@ -154,11 +158,11 @@ async def running(directory: Path, build: Build, backend: ScriptedBackend | None
     loop = Loop(Connections(build.most, build.per_peer), lambda: pulses.append(None))
     everything = frozenset({"*"})
     used: dict[int, float] = {}
-    member = Member("users", backend, trio.CapacityLimiter(64), build.ttl, watched=backend, used=used)
+    member = Member("users", backend, Queue(64), build.ttl, watched=backend, used=used)
     routes = Routes([Route(frozenset({"example.test", ""}), everything, everything, (member,))])
     try:
         async with trio.open_nursery() as nursery:
-            authenticator = Authenticator(routes, cache, nursery, build.port.deadline)
+            authenticator = Authenticator(routes, cache, nursery, build.port.deadline, Admission(build.admission, trio.current_time))
             front = Front(loop, authenticator, cache, Record(Output(writer, journal=False), counters), nursery)
             port = OneRequestPort(listener, build.dialect, replace(build.port, path=path), front, Held(build.delay, build.held))
             loop.add(listener, port)

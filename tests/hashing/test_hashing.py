@@ -1,4 +1,4 @@
-"""Hashes in threads: as many as cores, within a bound of memory, in order, and cancelled only while they wait."""
+"""Hashes in threads: as many as cores, within a bound of memory, in fair turns, and cancelled only while they wait."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from saslauthd_py.credential import Encoding
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.passwords import SCHEMES, BrokenRecord, SecretTooLong, UnknownScheme
 from saslauthd_py.passwords.scheme import Parameters
+from saslauthd_py.queue import CALLER, Caller
 from saslauthd_py.secret import Secret
 
 MIB = 1 << 20
@@ -30,6 +31,7 @@ class Gated:
     sigils: tuple[str, ...] = ()
     longest = 100
     ends_at_nul = False
+    elsewhere = False
     most_work = 1
 
     def __init__(self) -> None:
@@ -117,8 +119,9 @@ class Asked:
     def idle(self, memory: int = ROOM) -> None:
         """Nothing is held, and nobody waits."""
         assert self._hashing._threads.borrowed_tokens == 0
-        assert self._hashing._memory._free == memory
-        assert not self._hashing._memory._queue
+        assert self._hashing._queue._room == memory
+        assert not self._hashing._queue._tickets
+        assert not self._hashing._queue._others
 
     async def _run(self, name: str, size: int, scope: trio.CancelScope) -> None:
         with scope:
@@ -261,7 +264,7 @@ async def test_waiter_served_and_cancelled_in_one_turn_takes_nothing(gated: Gate
     own = Hashing(threads=8, memory=ROOM)
     asked = ask(own)
     given_up = trio.CancelScope()
-    async with own._memory.taken(ROOM):
+    async with own._queue.turn(Caller(), ROOM):
         await asked.start("late", 128, given_up)
     given_up.cancel()
     await asked.ended["late"].wait()
@@ -273,7 +276,7 @@ async def test_waiter_cancelled_and_then_served_in_one_turn_takes_nothing(gated:
     own = Hashing(threads=8, memory=ROOM)
     asked = ask(own)
     given_up = trio.CancelScope()
-    async with own._memory.taken(ROOM):
+    async with own._queue.turn(Caller(), ROOM):
         await asked.start("late", 128, given_up)
         given_up.cancel()
     await asked.ended["late"].wait()
@@ -292,6 +295,31 @@ async def test_running_hash_is_waited_for_and_keeps_its_place(ask: Ask) -> None:
     assert not asked.ended["running"].is_set()
     await asked.finish("running")
     await asked.running("next")
+
+
+async def test_d3_d4_hash_for_a_ticket_comes_first_and_the_others_take_turns_by_account(gated: Gated, ask: Ask) -> None:
+    asked = ask(Hashing(threads=1, memory=ROOM))
+    await asked.start("running", 1)
+    for name, caller in (("a1", Caller("a")), ("a2", Caller("a")), ("b1", Caller("b")), ("c1", Caller("c", urgent=True))):
+        CALLER.set(caller)
+        await asked.start(name, 1)
+    gated.finish()
+    for name in ("a1", "a2", "b1", "c1"):
+        await asked.ended[name].wait()
+    assert gated.begun == ["running", "c1", "a1", "b1", "a2"]
+
+
+async def test_d3_new_hash_for_the_holder_of_a_ticket_does_not_come_before_a_login(gated: Gated, ask: Ask) -> None:
+    own = Hashing(threads=1, memory=ROOM)
+    asked = ask(own)
+    await asked.start("running", 1)
+    await asked.start("stranger", 1)
+    CALLER.set(Caller("a", urgent=True))
+    asked.nursery.start_soon(own.make, "gated", SECRET)
+    await trio.testing.wait_all_tasks_blocked()
+    gated.finish()
+    await gated.began["made"].wait()
+    assert gated.begun == ["running", "stranger", "made"]
 
 
 async def test_loop_goes_on_while_a_hash_runs() -> None:

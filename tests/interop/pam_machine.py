@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
+import os
 import socket
 import subprocess
 import sys
@@ -74,9 +74,9 @@ class PamMachine:
         """The whole of /etc/pam.d/NAME."""
         (self.directory / "pam.d" / name).write_text(stack)
 
-    def account(self, name: str, stored: str, dates: Dates = NO_DATES, *, shadowed: bool = True, uid: int = 0) -> None:
+    def account(self, name: str, stored: str, dates: Dates = NO_DATES, *, shadowed: bool = True, uid: int | None = None) -> None:
         """A line in passwd, and one in shadow where it is `shadowed`, in place of those of before. `stored`: the hash, or what is there."""
-        uid = uid or FIRST_UID + len(self._passwd)
+        uid = FIRST_UID + len(self._passwd) if uid is None else uid
         self._passwd[name] = f"{name}:{'x' if shadowed else stored}:{uid}:65534::/nonexistent:/usr/sbin/nologin"
         self._shadow[name] = f"{name}:{stored}:{dates.changed}:0:{dates.maximum}:7:{dates.inactive}:{dates.expires}:" if shadowed else ""
         self._write()
@@ -110,7 +110,9 @@ class PamMachine:
             presented = Secret(secret.encode() if isinstance(secret, str) else secret)
             process.stdin.write(encode(Call(7, service.encode(), login.encode(), presented, address.encode())).hex() + "\n")
             process.stdin.flush()
-            answer = decode(bytes.fromhex(process.stdout.readline()))
+            line = process.stdout.readline()
+            assert line, "the process that makes the calls has ended"
+            answer = decode(bytes.fromhex(line))
             assert isinstance(answer, Answer)
             assert answer.id == 7
             return answer
@@ -122,6 +124,18 @@ class PamMachine:
                 yield ask
         finally:
             watch.cancel()
+
+    def furnish(self) -> None:
+        """A new machine: no service but `other`, and the accounts of the one that it is in."""
+        self.directory.chmod(0o755)
+        for name in ("pam.d", "etc", "etc/security", "dev", "faillock"):
+            (self.directory / name).mkdir(mode=0o755)
+        (self.directory / "etc" / "shadow").touch(mode=0o600)
+        (self.directory / "etc" / "security" / "faillock.conf").write_text(
+            f"dir = {self.directory}/faillock\ndeny = 3\nunlock_time = 600\n"
+        )
+        self.service("other", "auth required pam_deny.so\naccount required pam_deny.so\n")
+        self._write()
 
     def listen(self, log: socket.socket) -> None:
         """Until the socket is shut down."""
@@ -138,18 +152,11 @@ class PamMachine:
 @contextmanager
 def pam_machine(below: Path) -> Iterator[PamMachine]:
     """A new one in a directory below `below`, which every user can search; gone at the end. Its accounts are those of this machine."""
-    directory = Path(tempfile.mkdtemp(prefix="pam-", dir=below))
-    directory.chmod(0o755)
-    for name in ("pam.d", "etc", "etc/security", "dev", "faillock"):
-        (directory / name).mkdir(mode=0o755)
-    (directory / "etc" / "shadow").touch(mode=0o600)
-    (directory / "etc" / "security" / "faillock.conf").write_text(f"dir = {directory}/faillock\ndeny = 3\nunlock_time = 600\n")
-    machine = PamMachine(directory)
-    machine.service("other", "auth required pam_deny.so\naccount required pam_deny.so\n")
-    machine._write()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
-        log.bind(str(directory / "log"))
-        (directory / "log").chmod(0o666)
+    with tempfile.TemporaryDirectory(prefix="pam-", dir=below) as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        machine = PamMachine(Path(directory))
+        machine.furnish()
+        log.bind(f"{directory}/log")
+        os.chmod(f"{directory}/log", 0o666)  # noqa: S103 - as /dev/log is
         listener = threading.Thread(target=machine.listen, args=(log,), name="syslog")
         listener.start()
         try:
@@ -157,7 +164,6 @@ def pam_machine(below: Path) -> Iterator[PamMachine]:
         finally:
             log.shutdown(socket.SHUT_RD)
             listener.join()
-    shutil.rmtree(directory)
 
 
 def module(name: str, into: Path) -> Path:

@@ -90,4 +90,5 @@ def test_denied_by_id_and_by_either_name() -> None:
     assert is_denied(settings, b"BOB", Account(b"bob", 1000, b"x"))
     assert is_denied(settings, b"bob", None)
     assert not is_denied(settings, b"carol", None)
+    assert is_denied(PamSettings(type="pam", deny=("CAROL",)), b"CAROL", Account(b"carol", 1000, b"x"))
     assert is_denied(ShadowSettings(type="shadow", min_uid=0), b"root", Account(b"root", 0, b"x"))

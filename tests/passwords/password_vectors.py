@@ -1,4 +1,5 @@
-"""Records that other programs made, by scheme: from libargon2's own command, OpenSSL, mkpasswd, Dovecot and the schemes' authors."""
+"""Records that other programs made, by scheme, in the one form that they have here: from libargon2's own command, OpenSSL, mkpasswd,
+Dovecot, OpenLDAP, htpasswd and the schemes' authors."""
 
 from __future__ import annotations
 
@@ -79,7 +80,105 @@ VECTORS = (
     Vector("U*U*U*U*", "_J9..CCCCXBrJUJV154M", "bsdicrypt rounds=725"),
     Vector("U*U*U*U*", "CCNf8Sbh3HDfQ", "descrypt"),
     Vector("password", "$3$$8846f7eaee8fb117ad06bdd830b7586c", "nt"),
+    # Dovecot's own samples, and `doveadm pw`
+    Vector("test", "{PBKDF2}$1$bUnT4Pl7yFtYX0KU$5000$50a83cafdc517b9f46519415e53c6a858908680a", "pbkdf2 rounds=5000"),
+    Vector(
+        "test",
+        "{SCRAM-SHA-1}4096,GetyLXdBuHzf1FWf8SLz2Q==,NA/OqmF4hhrsrB9KR7po+dliTGM=,QBiURvQaE6H6qYTmeghDHLANBFQ=",
+        "scram-sha-1 rounds=4096",
+    ),
+    Vector("test", "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=", "sha"),
+    Vector("test", "{SSHA}H/zrDv8FXUu1JmwvVYijfrYEF34jVZcO", "ssha"),
+    Vector("test", "{SMD5}JTu1KRwptKZJg/RLd+6Vn5GUd0M=", "smd5"),
+    Vector("test", "{MD5}CY9rzUYh03PK3k6DJie09g==", "md5"),
+    Vector("test", "{CRAM-MD5}e02d374fde0dc75a17a557039a3a5338c7743304777dccd376f332bee68d2cf6", "cram-md5"),
+    Vector("test", "{PLAIN-MD4}2zRtaR16zE3CYl2xn54/Ug==", "plain-md4"),
+    Vector("test", "{PLAIN.b64}dGVzdA==", "plain"),
+    # slappasswd, with its modules pw-sha2 and pw-pbkdf2
+    Vector("test", "{SHA256}n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=", "sha256"),
+    Vector("test", "{SSHA256}28STTSBLCwEZ/mlTOtsJlya702Dy9NxEVg55+rjoN4ujgwZKbHmPLw==", "ssha256"),
+    Vector("test", "{SHA384}doQSMg97CqWBL85CjcRwazyuUOAqZMqhangiSb/o78S37xzLEmJV0ZYEff7fF6Cp", "sha384"),
+    Vector("test", "{SSHA384}JIeYoQBzHzlvczv1Mf0saFZLfC38xyQBkUnWhtgkAZbnqcui2vewyUhDwir1NP4Hi/gaer6P8rc=", "ssha384"),
+    Vector("test", "{SHA512}7iaw3Ur350mqGo7jwQrpkj9hiYB3Lkc/iBml1JQODbJ6wYX4oOHV+E+IvIh/1nsUNzLDBMxfqa2Ob1f1ACio/w==", "sha512"),
+    Vector(
+        "test",
+        "{SSHA512}N4sVAqOGMpB2QmOFBDhwpUSNt6Hy6uefSl/C9sNEOl5Ltb3/QGwJB8xhSTm1Q8CtBr7DqaVS5e4FGbKmadw+Z8KsOgsOpmsB",
+        "ssha512",
+    ),
+    Vector("test", "{PBKDF2-SHA1}10000$XTUiueXa5pykL4W28vGqiQ$mTyeudmWQCQC5QpqgpOjlmngAHg", "pbkdf2-sha1 rounds=10000"),
+    Vector(
+        "test",
+        "{PBKDF2-SHA256}10000$vPwhR2N.n/xj1u9tn5MFIg$uM8Av/jcv6S7PUbcZ9rfaTqayQkgGUEH4ZsImn3ZZmY",
+        "pbkdf2-sha256 rounds=10000",
+    ),
+    Vector(
+        "test",
+        "{PBKDF2-SHA512}10000$t56PMHflH9nkIma2yPD.nQ"
+        "$/LwCfZUsbjMZC1abWsdsIJxquPrzUYCM/CYmLfFR0JTM3VOjqIbCGRFg67F2J45W9l/k84MjqYQW3z3118cClw",
+        "pbkdf2-sha512 rounds=10000",
+    ),
+    # htpasswd's manual
+    Vector("myPassword", "$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/", "apr1"),
+    # RFC 5802 section 5 and RFC 7677 section 3
+    Vector(
+        "pencil",
+        "{SCRAM-SHA-1}4096,QSXCR+Q6sek8bf92,6dlGYMOdZcOPutkcNY8U2g7vK9Y=,D+CSWLOshSulAsxiupA+qs2/fTE=",
+        "scram-sha-1 rounds=4096",
+    ),
+    Vector(
+        "pencil",
+        "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
+        "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+        "scram-sha-256 rounds=4096",
+    ),
 )
+
+SPELLINGS = (
+    # as Dovecot spells them: its own samples, and `doveadm pw -s SCHEME` with a coding
+    ("{SHA1}qUqP5cyxm6YcTAhz05Hph5gvu9M=", "sha"),
+    ("{SHA.HEX}a94a8fe5ccb19ba61c4c0873d391e987982fbbd3", "sha"),
+    ("{SHA}A94A8FE5CCB19BA61C4C0873D391E987982FBBD3", "sha"),
+    ("{sha1.base64}qUqP5cyxm6YcTAhz05Hph5gvu9M=", "sha"),
+    ("{SSHA.HEX}14605cf0cb62bda947d7d78888b2aa85d0df31ef77e61da1", "ssha"),
+    ("{LDAP-MD5}CY9rzUYh03PK3k6DJie09g==", "md5"),
+    ("{PLAIN-MD5}098f6bcd4621d373cade4e832627b4f6", "md5"),
+    ("{MD5}098f6bcd4621d373cade4e832627b4f6", "md5"),
+    ("{MD5}$1$wmyrgRuV$kImF6.9MAFQNHe23kq5vI/", "md5crypt"),
+    ("{MD5-CRYPT}$1$GgvxyNz8$OjZhLh4P.gF1lxYEbLZ3e/", "md5crypt"),
+    ("{PLAIN-MD4}db346d691d7acc4dc2625db19f9e3f52", "plain-md4"),
+    ("{HMAC-MD5}e02d374fde0dc75a17a557039a3a5338c7743304777dccd376f332bee68d2cf6", "cram-md5"),
+    ("{CRAM-MD5.b64}4C03T94Nx1oXpVcDmjpTOMd0MwR3fczTdvMyvuaNLPY=", "cram-md5"),
+    ("{CRYPT}//EsnG9FLTKjo", "descrypt"),
+    ("{PLAIN}test", "plain"),
+    ("{Clear}test", "plain"),
+    ("{cleartext}test", "plain"),
+    ("{PLAIN.B64}dGVzdA==", "plain"),
+    ("{CLEAR.hex}74657374", "plain"),
+    (
+        (
+            "{SHA512-CRYPT.B64}JDYkRlBiLlpsdWJWUi5sM0ZpVCRIQ1R4VGRVN0JYYU9pMGpMNGNFajlIRDMzR2RnLlRuNnZHSjFEU3IwRU1EVzlkdHpCcUJhVVZqSDQ0OG1jQlVq"
+            "TkNlNjRwd0ZlR2dvSnJzVVVjRWxkLg=="
+        ),
+        "sha512crypt",
+    ),
+    (
+        (
+            "{SCRAM-SHA-256}4096,/iAqUa9H7FABjF8s3T8ltg==,LUre8b9+nzg5KabbtNThXPSky3nENjdqPqDIWpnUwcM=,"
+            "rA9Of5KW9YUEDoeWc8NfMrn8SEUyx1MSF+5KgWAg5Bg="
+        ),
+        "scram-sha-256",
+    ),
+    # as OpenLDAP spells them, with its modules pw-pbkdf2, pw-apr1 and argon2
+    ("{PBKDF2}10000$/l7k7P7LCoDF5cMIdeSFVQ$fWbWWVnqlbrv08GioxQmYUELsKg", "pbkdf2-sha1"),
+    ("{APR1}Ivde00xJ+VdU0RxVIzyFKVJBNllwYTl4", "apr1"),
+    ("{BSDMD5}fGkFP1MTODajP4RFgjcUOGNlMVdQU2Qy", "md5crypt"),
+    ("{ARGON2}$argon2i$v=19$m=4096,t=3,p=1$jidH5ZRS7fHvfctPh7wdRg$4558z0Co8GlxN9TBo9+g7kARDPrsMkBmwxgcxJBF2k4", "argon2i"),
+    # Samba's form of the NT hash
+    ("{NT}0CB6948805F797BF2A82807973B89537", "nt"),
+    ("{NTLM}0cb6948805f797bf2a82807973b89537", "nt"),
+    ("{APR1}$apr1$RA6Ypa9x$XYj6wQpx3GZLd2xo7l/HJ/", "apr1"),
+)
+"""Records of the password `test` that are spelt otherwise elsewhere than here, and the scheme that each is of."""
 
 CHEAP = tuple(
     next(
@@ -90,3 +189,32 @@ CHEAP = tuple(
     for scheme in dict.fromkeys(vector.scheme for vector in VECTORS)
 )
 """One of each scheme, of 50 ms at most."""
+
+NO_RECORDS = (
+    *("", "*", "!", "x", "!$6$salt$digest", "$6$salt", "$9$unknown$digest", "plain text"),
+    # labels that are none, that nobody has, or with nothing behind them
+    *("{}", "{}$1$abcd$QAUIWiSLODOtSz9J37Vi80", "{PLAIN", "PLAIN}test", " {PLAIN}test", "{ PLAIN}test", "{SECRET-SCHEME}text"),
+    *("{CRYPT}", "{PLAIN}", "{CLEARTEXT}", "{CLEAR.hex}", "{SSHA}", "{CRYPT}{PLAIN}test", "{CRYPT}$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/"),
+    "{SSHA}{SSHA}H/zrDv8FXUu1JmwvVYijfrYEF34jVZcO",
+    # codings that are none, or of something else than they say
+    *("{PLAIN.rot13}grfg", "{PLAIN.}test", "{.b64}dGVzdA==", "{PLAIN.b64.b64}dGVzdA==", "{PLAIN.b64}dGVzdA", "{PLAIN.hex}7465737"),
+    *("{SSHA.hex}H/zrDv8FXUu1JmwvVYijfrYEF34jVZcO", "{SHA.hex}qUqP5cyxm6YcTAhz05Hph5gvu9M=", "{PLAIN}\ud800"),
+    # base64 cut, with a bit astray, with something behind it, of other letters
+    *("{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M", "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9N=", "{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M= "),
+    *("{SHA}\u0430" + "A" * 27, "{MD5}CY9rzUYh03PK3k6DJie09g==CY9r"),
+    # digests of another length, without salt, with a giant one
+    *("{SHA}test", "{SHA256}qUqP5cyxm6YcTAhz05Hph5gvu9M=", "{SSHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=", "{SSHA}" + "A" * 200),
+    *("{CRAM-MD5}" + "a" * 62, "{CRAM-MD5}" + "g" * 64, "{NT}0CB6948805F797BF2A82807973B895", "{NT}dGVzdA=="),
+    *("{MD5}$1$", "{APR1}CY9rzUYh03PK3k6DJie09g==", "{APR1}x", "{BSDMD5}" + "A" * 40),
+    # PBKDF2 without rounds or salt, of another form or digest
+    *("{PBKDF2}$1$salt$0$" + "a" * 40, "{PBKDF2}$1$salt$01$" + "a" * 40, "{PBKDF2}$1$$1$" + "a" * 40, "{PBKDF2}$2$salt$1$" + "a" * 40),
+    *("{PBKDF2}$1$salt$1$" + "a" * 38, "{PBKDF2-SHA1}1$$mTyeudmWQCQC5QpqgpOjlmngAHg", "{PBKDF2-SHA1}1$c2Fsd$mTyeudmWQCQC5QpqgpOjlmngAHg"),
+    *("{PBKDF2-SHA1}-1$c2FsdA$mTyeudmWQCQC5QpqgpOjlmngAHg", "{PBKDF2-SHA256}1$c2FsdA$mTyeudmWQCQC5QpqgpOjlmngAHg"),
+    # SCRAM likewise
+    *("{SCRAM-SHA-1}4096,,,", "{SCRAM-SHA-1}0,QSXCR+Q6sek8bf92,6dlGYMOdZcOPutkcNY8U2g7vK9Y=,D+CSWLOshSulAsxiupA+qs2/fTE="),
+    "{SCRAM-SHA-1}4096,QSXCR+Q6sek8bf9,6dlGYMOdZcOPutkcNY8U2g7vK9Y=,D+CSWLOshSulAsxiupA+qs2/fTE=",
+    "{SCRAM-SHA-1}4096,QSXCR+Q6sek8bf92,6dlGYMOdZcOPutkcNY8U2g7vK9Y=,D+CSWLOs",
+    "{SCRAM-SHA-1}4096,QSXCR+Q6sek8bf92,6dlG,D+CSWLOshSulAsxiupA+qs2/fTE=",
+    "{SCRAM-SHA-256}4096,QSXCR+Q6sek8bf92,6dlGYMOdZcOPutkcNY8U2g7vK9Y=,D+CSWLOshSulAsxiupA+qs2/fTE=",
+)
+"""What stands where a record should, and is none that can be verified."""

@@ -104,7 +104,15 @@ def others_ran(busy: Callable[[], object], calls: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "profile", ["argon2id m=19456,t=2,p=1", "yescrypt N=4096,r=32", "bcrypt cost=8", "sha512crypt rounds=20000", "md5crypt"]
+    "profile",
+    [
+        "argon2id m=19456,t=2,p=1",
+        "yescrypt N=4096,r=32",
+        "bcrypt cost=8",
+        "sha512crypt rounds=20000",
+        "md5crypt",
+        "pbkdf2-sha256 rounds=20000",
+    ],
 )
 def test_others_run_while_a_hash_does(profile: str) -> None:
     decoy = passwords.decoy(profile)

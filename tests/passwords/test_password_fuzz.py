@@ -70,15 +70,28 @@ def test_any_text_matches_no_secret(scheme: str, text: str, secret: bytes) -> No
 
 
 @settings(deadline=None)
-@given(st.text(letters) | mutilated().map(lambda case: case[1]), st.sampled_from(["", "{CRYPT}", "{ARGON2}", "{foo}", "{"]))
+@given(
+    st.text(letters) | mutilated().map(lambda case: case[1]),
+    st.sampled_from(["", "{CRYPT}", "{ARGON2}", "{foo}", "{", "{PLAIN}", "{MD5}", "{SSHA.b64}", "{CLEAR.HEX}", "{APR1}", "{PBKDF2}"]),
+)
 def test_any_text_is_recognised_or_broken(text: str, label: str) -> None:
     try:
         encoding = passwords.recognise(label + text)
     except BrokenRecord:
         return
     assert encoding.text.isascii()
-    assert (label + text).endswith(encoding.text)
     assert SCHEMES[encoding.scheme].parameters(encoding.text) is not None
+    assert passwords.recognise(encoding.text) == encoding
+    assert passwords.recognise(passwords.labelled(encoding)) == encoding
+
+
+@given(st.text(letters))
+def test_text_without_a_label_is_never_the_password_itself(text: str) -> None:
+    try:
+        scheme = passwords.recognise(text).scheme
+    except BrokenRecord:
+        return
+    assert scheme != "plain" or text.upper().startswith("{")
 
 
 @given(st.text() | st.from_regex(r"[a-z0-9-]+( [a-zA-Z]+=[0-9]+(,[a-zA-Z]+=[0-9]+)*)?", fullmatch=True))

@@ -88,8 +88,10 @@ class AdmissionSettings(BaseModel):
     model_config = SECTION
 
     per_account: OptionalRate = Field(Rate(30, 600.0), description='Failed logins of one account, such as "30/10m"; "off": no limit.')
-    per_network: OptionalRate = Field(Rate(100, 600.0), description="The same from one network: IPv4 /24 and address, IPv6 /48 and /64.")
-    per_pair: OptionalRate = Field(Rate(10, 600.0), description="The same of one account from one network.")
+    per_network: OptionalRate = Field(
+        Rate(100, 600.0), description="The same from one address (IPv6: /64); four times as many from its network (IPv4 /24, IPv6 /48)."
+    )
+    per_pair: OptionalRate = Field(Rate(10, 600.0), description="The same of one account from one such network.")
     trusted_networks: tuple[Network, ...] = Field(
         (_network("127.0.0.0/8"), _network("::1/128")), description="Networks that are never limited, such as a webmail's."
     )
