@@ -1,23 +1,25 @@
-"""The one place that decides: cache, route, chain of backends, the credential's rules, and what may be remembered.
+"""The one place that decides: cache, route, admission, chain of backends, the credential's rules, and what may be remembered.
 
-A verdict is proved once for all who ask the same thing at the same time, by a task of the authenticator's own (rule C8). What was
-proved is a fact about a secret; whether it may be used here and now is judged for each who asked.
+A verdict is made once for all who ask the same thing from the same place at the same time, by a task of the authenticator's own
+(rule C8), and is one attempt. What is remembered of it is a fact about a secret; whether it may be used is judged at every use.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import trio
 
 from saslauthd_py import identity, rules
-from saslauthd_py.backend import Attempt
+from saslauthd_py.admission import UNROUTED, Admission, Entry
+from saslauthd_py.backend import Address, Attempt
 from saslauthd_py.cache import Cache, Proof
 from saslauthd_py.identity import Identity, InvalidIdentity
 from saslauthd_py.log import kv
+from saslauthd_py.queue import CALLER, Caller
 from saslauthd_py.routing import Member, Next, Route, Routes
 from saslauthd_py.verdict import FINAL_REASONS, Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 
@@ -48,93 +50,111 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Proved:
-    """What a chain of backends said: `asked` in their order, and the one among them whose verdict it is."""
+    """What a chain of backends said, in their order, and the one among them whose verdict it is; None: nobody was asked."""
 
     verdict: Verdict
-    member: Member
-    asked: tuple[Member, ...] = ()
+    member: Member | None = None
+    said: tuple[tuple[Member, Verdict], ...] = ()
+
+
+_Name = tuple[bytes, Address | None, tuple[int, ...]]
 
 
 @dataclass(slots=True)
 class _Flight:
-    proved: _Proved
+    question: Question
+    route: Route
+    entry: Entry
+    proved: _Proved = _Proved(Unavailable("the daemon is stopping"))
     done: trio.Event = field(default_factory=trio.Event)
 
 
 class Authenticator:
     """Decides for all listeners. `nursery` owns the flights: who asked may be cancelled, a proof goes on and is remembered.
 
-    `deadline` is the seconds that a flight may take, from its first request on.
+    `deadline` is the seconds that a flight may take, from its first request on. `admission` outlives a reload, all else does not.
     """
 
-    def __init__(self, routes: Routes, cache: Cache, nursery: trio.Nursery, deadline: float) -> None:
+    def __init__(self, routes: Routes, cache: Cache, nursery: trio.Nursery, deadline: float, admission: Admission) -> None:
         self._routes = routes
         self._cache = cache
         self._nursery = nursery
         self._deadline = deadline
-        self._flights: dict[tuple[bytes, tuple[int, ...]], _Flight] = {}
+        self._admission = admission
+        self._flights: dict[_Name, _Flight] = {}
 
     async def verify(self, question: Question) -> Decision:
         """Decide. Never raises for what clients or backends do. Cancelling it leaves the proof to others that wait for it."""
         attempt = question.attempt
         now = self._cache.clock()
         sure = self._cache.look(now)
-        if sure and (proof := self._cache.find(question.key, now)):
-            return await self._from_cache(question, proof)
         try:
             route = self._routes.find(attempt.identity.realm, attempt.service, question.listener)
         except InvalidIdentity:
             route = None
         if route is None:
-            return Decision(Rejected(Reason.NO_ROUTE), str(attempt.identity))
+            return Decision(self._count(attempt, (UNROUTED,), Rejected(Reason.NO_ROUTE)), str(attempt.identity))
+        if sure and (proof := self._cache.find(question.key, now)) and proof.address in (None, attempt.address):
+            return await self._from_cache(attempt, proof, route)
         proved = await self._join(question, route, sure=sure)
-        if not isinstance(proved.verdict, Accepted):
-            return Decision(proved.verdict, str(attempt.identity), proved.member.name)
-        verdict = _permit(attempt, proved.verdict)
-        if isinstance(verdict, Accepted) and proved.member.used is not None:
-            proved.member.used[verdict.credential] = time.time()
-        return Decision(verdict, str(proved.verdict.identity), proved.member.name)
+        if isinstance(proved.verdict, Accepted) and proved.member is not None and proved.member.used is not None:
+            proved.member.used[proved.verdict.credential] = time.time()
+        confirmed = next((verdict.identity for _, verdict in proved.said if isinstance(verdict, Accepted)), attempt.identity)
+        return Decision(proved.verdict, str(confirmed), proved.member.name if proved.member else "")
 
-    async def _from_cache(self, question: Question, proof: Proof) -> Decision:
-        attempt, backend = question.attempt, proof.asked[-1]
+    async def _from_cache(self, attempt: Attempt, proof: Proof, route: Route) -> Decision:
+        backend = proof.asked[-1]
         if reason := rules.judge(proof.restrictions, attempt.service, attempt.address, time.time()):
-            await self._routes.members[backend].backend.pretend(attempt.secret)  # at no cost, a refusal would tell that the secret is right
-            return Decision(Rejected(reason), proof.user, backend, cached=True)
+            verdict = self._count(attempt, route.accounts(attempt.identity), Rejected(reason))
+            if isinstance(verdict, Rejected):  # at no cost, a refusal would tell that the secret is right
+                await self._pretend(self._routes.members[backend], attempt)
+            return Decision(verdict, proof.user, backend, cached=True)
         if proof.used is not None:
             proof.used[proof.credential] = time.time()
         return Decision(Accepted(attempt.identity), proof.user, backend, cached=True)
 
+    def _count(self, attempt: Attempt, accounts: tuple[str, ...], verdict: Verdict) -> Verdict:
+        """What is answered to an attempt whose verdict is known without any backend."""
+        entry = self._admission.enter(attempt, accounts)
+        return entry.refused or self._admission.settle(entry, verdict)
+
     async def _join(self, question: Question, route: Route, *, sure: bool) -> _Proved:
         """The flight for this question: the one in the air if it is `sure` that the account has not changed since, else a new one."""
-        name = question.key, _generations(route, question.attempt.identity)
+        name = question.key, question.attempt.address, _generations(route, question.attempt.identity)
         flight = joined = self._flights.get(name) if sure else None
         if flight is None:
-            flight = self._flights[name] = _Flight(_Proved(Unavailable("the daemon is stopping"), route.members[0]))
-            self._nursery.start_soon(self._fly, name, flight, question, route)
+            entry = self._admission.enter(question.attempt, route.accounts(question.attempt.identity))
+            if entry.refused:
+                return _Proved(entry.refused)
+            flight = self._flights[name] = _Flight(question, route, entry)
+            self._nursery.start_soon(self._fly, name, flight)
         await flight.done.wait()
         if joined and isinstance(flight.proved.verdict, Accepted) and not flight.proved.verdict.replayable:
             return await self._join(question, route, sure=False)
         return flight.proved
 
-    async def _fly(self, name: tuple[bytes, tuple[int, ...]], flight: _Flight, question: Question, route: Route) -> None:
+    async def _fly(self, name: _Name, flight: _Flight) -> None:
         try:
             with trio.move_on_after(self._deadline) as scope:
-                flight.proved = await self._prove(question, route)
+                proved = await self._prove(flight)
             if scope.cancelled_caught:
-                flight.proved = _Proved(Unavailable(f"no answer within {self._deadline:g} s"), route.members[0])
+                proved = _Proved(Unavailable(f"no answer within {self._deadline:g} s"), flight.route.members[0])
+            verdict = self._admission.settle(flight.entry, _permit(flight.question.attempt, proved.verdict))
+            flight.proved = replace(proved, verdict=verdict)
         except Exception:
-            _logger.exception("bug while a login was decided; it is answered as unavailable")
-            flight.proved = _Proved(Unavailable("bug, see the traceback"), route.members[0])
+            _logger.exception("bug while a login was decided; it is answered as unavailable, and counts as an attempt")
+            flight.proved = _Proved(Unavailable("bug, see the traceback"), flight.route.members[0])
         finally:
             if self._flights.get(name) is flight:
                 del self._flights[name]
             flight.done.set()
 
-    async def _prove(self, question: Question, route: Route) -> _Proved:
-        attempt = question.attempt
+    async def _prove(self, flight: _Flight) -> _Proved:
+        question, route = flight.question, flight.route
+        attempt = replace(question.attempt, urgent=flight.entry.urgent)
         for _ in range(_TRIES):
             generations = _generations(route, attempt.identity)
-            proved = await _ask_chain(route, attempt)
+            proved = await self._ask_chain(route, attempt, flight.entry)
             if isinstance(proved.verdict, Unavailable):
                 return proved
             sure = self._cache.look(self._cache.clock())
@@ -145,38 +165,70 @@ class Authenticator:
             elif proved.verdict == Rejected(Reason.WRONG_SECRET):
                 self._cache.forget(question.key)
             return proved
-        return _Proved(Unavailable("the account kept changing while it was verified"), proved.member, proved.asked)
+        return _Proved(Unavailable("the account kept changing while it was verified"), proved.member)
+
+    async def _ask_chain(self, route: Route, attempt: Attempt, entry: Entry) -> _Proved:
+        """Ask a route's backends in order. After an outage only a yes still counts; a lock or expiry ends the chain (rule B4)."""
+        said: list[tuple[Member, Verdict]] = []
+        for member in route.members:
+            async with member.queue.turn(self._call(member, attempt)):
+                verdict = await _ask(member, attempt)
+                entry.judged |= _judged(verdict)
+                said.append((member, verdict))
+                last = len(said) == len(route.members) or not _goes_on(verdict, route)
+                if last and not any(isinstance(one, Unavailable) or _judged(one) for _, one in said):
+                    await member.backend.pretend(attempt.secret)  # rule D6: once, at the end of the chain
+            if last:
+                break
+        member, verdict = min(said, key=lambda one: _weight(one[1]))
+        return _Proved(_held(verdict, said), member, tuple(said))
+
+    async def _pretend(self, member: Member, attempt: Attempt) -> None:
+        async with member.queue.turn(self._call(member, attempt)):
+            await member.backend.pretend(attempt.secret)
+
+    def _call(self, member: Member, attempt: Attempt) -> Caller:
+        """In whose name this task now works, and waits for its turns."""
+        caller = Caller(member.account(attempt.identity), self._admission.network(attempt.address), attempt.urgent)
+        CALLER.set(caller)
+        return caller
 
     def _remember(self, question: Question, proved: _Proved, verdict: Accepted) -> None:
-        """Keep a proof for as long as every backend that was asked allows, and no longer than its credential lives (rules C3, C7)."""
-        seconds = min(member.cache for member in proved.asked)
+        """Keep a proof for as long as every backend that was asked allows, and no longer than its credential lives (rules C3, C7).
+
+        One that was found behind an outage is not kept: what the backend before it would have said is not known.
+        """
+        asked = tuple(member for member, _ in proved.said)
+        seconds = min(member.cache for member in asked)
         if verdict.restrictions.expires is not None:
             seconds = min(seconds, verdict.restrictions.expires - time.time())
-        if seconds <= 0 or not verdict.replayable:
+        if seconds <= 0 or not verdict.replayable or any(isinstance(one, Unavailable) for _, one in proved.said):
             return
-        attempt, member = question.attempt, proved.member
+        attempt, member = question.attempt, asked[-1]
         until = self._cache.clock() + seconds
+        address = attempt.address if any(each.by_address for each in asked) else None
         user = str(verdict.identity)
         proof = Proof(
             until=until,
-            inline_until=until if verdict.restrictions.none else 0.0,
+            inline_until=until if verdict.restrictions.none and address is None else 0.0,
             accounts=tuple(
                 {identity.account(verdict.identity), identity.account(attempt.identity)}
-                | {each.watched.account(attempt.identity) for each in proved.asked if each.watched is not None}
+                | {each.watched.account(attempt.identity) for each in asked if each.watched is not None}
             ),
             secret=self._cache.secret_mac(attempt.secret.reveal()),
             user=user,
-            asked=tuple(each.name for each in proved.asked),
+            asked=tuple(each.name for each in asked),
             line=kv.cached(user, member.name, attempt.service, question.listener),
             restrictions=verdict.restrictions,
             used=member.used,
             credential=verdict.credential,
+            address=address,
         )
         self._cache.remember(question.key, proof, sole=verdict.sole)
 
 
-def _permit(attempt: Attempt, verdict: Accepted) -> Verdict:
-    reason = rules.judge(verdict.restrictions, attempt.service, attempt.address, time.time())
+def _permit(attempt: Attempt, verdict: Verdict) -> Verdict:
+    reason = rules.judge(verdict.restrictions, attempt.service, attempt.address, time.time()) if isinstance(verdict, Accepted) else None
     return Rejected(reason) if reason else verdict
 
 
@@ -184,33 +236,32 @@ def _generations(route: Route, name: Identity) -> tuple[int, ...]:
     return tuple(member.watched.generation(name) for member in route.members if member.watched is not None)
 
 
-async def _ask_chain(route: Route, attempt: Attempt) -> _Proved:
-    """Ask a route's backends in order. After an outage only a yes still counts; a lock or expiry ends the chain (rule B4)."""
-    said: list[tuple[Member, Verdict]] = []
-    for member in route.members:
-        verdict = await _ask(member, attempt)
-        said.append((member, verdict))
-        if isinstance(verdict, Accepted) or not _goes_on(verdict, route):
-            break
-    asked = tuple(member for member, _ in said)
-    if isinstance(verdict, Accepted):
-        return _Proved(verdict, member, asked)
-    member, verdict = min(said, key=lambda one: _weight(one[1]))
-    compared = any(one == Rejected(Reason.WRONG_SECRET) for _, one in said)
-    if not compared and not isinstance(verdict, Unavailable):
-        await asked[-1].backend.pretend(attempt.secret)  # rule D6: once, at the end of the chain
-    return _Proved(verdict, member, asked)
-
-
 async def _ask(member: Member, attempt: Attempt) -> Verdict:
     if member.services and attempt.service not in member.services:
         return Rejected(Reason.SERVICE)  # judged without the secret, so the backend never sees it (rule D9)
     try:
-        async with member.limit:
-            return await member.backend.verify_password(attempt)
+        return await member.backend.verify_password(attempt)
     except Exception:
         _logger.exception("bug in backend %s; the login is answered as unavailable", member.name)
-        return Unavailable("bug, see the traceback")
+        return Unavailable("bug, see the traceback", judged=True)  # it may have been: nobody can tell
+
+
+def _judged(verdict: Verdict) -> bool:
+    """Whether a backend has compared the secret with anything."""
+    match verdict:
+        case Accepted() | Rejected(reason=Reason.WRONG_SECRET):
+            return True
+        case Unavailable(judged=judged):
+            return judged
+        case _:
+            return False
+
+
+def _held(verdict: Verdict, said: list[tuple[Member, Verdict]]) -> Verdict:
+    """A no of a chain is held back once, for the longest time that one of its backends wants."""
+    if not isinstance(verdict, Rejected | UnknownUser):
+        return verdict
+    return replace(verdict, hold=max(one.hold for _, one in said if isinstance(one, Rejected | UnknownUser)))
 
 
 def _goes_on(verdict: Verdict, route: Route) -> bool:
@@ -227,11 +278,14 @@ def _goes_on(verdict: Verdict, route: Route) -> bool:
 
 
 def _weight(verdict: Verdict) -> int:
-    """Which of a chain's refusals speaks for it: an outage, then a lock or expiry, then any no, then the unknown user."""
+    """Which of a chain's verdicts speaks for it: a yes, an outage, then a lock or expiry, then any no, then the unknown user."""
     match verdict:
-        case Unavailable():
+        case Accepted():
             return 0
+        case Unavailable():
+            return 1
         case Rejected(reason):
-            return 1 if reason in FINAL_REASONS else 2
-        case _:
-            return 3
+            return 2 if reason in FINAL_REASONS else 3
+        case UnknownUser():
+            return 4
+    assert_never(verdict)

@@ -32,7 +32,10 @@ class Backend(Protocol):
     """An external system that can say whether a secret is right."""
 
     async def verify_password(self, attempt: Attempt) -> Verdict:
-        """Never raises for what the system does: whatever keeps it from answering is Unavailable. May be cancelled at any point."""
+        """Never raises for what the system does: whatever keeps it from answering is Unavailable, `judged` if it came too late for D9.
+
+        May be cancelled at any point.
+        """
 
     async def pretend(self, secret: Secret) -> None:
         """Spend what comparing a wrong secret costs here, and tell nothing: for unknown, locked and expired accounts (rule D6)."""

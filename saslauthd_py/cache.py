@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from saslauthd_py.backend import BackendBusy, BackendUnreadable, Watched
+from saslauthd_py.backend import Address, BackendBusy, BackendUnreadable, Watched
 from saslauthd_py.credential import UNRESTRICTED, Restrictions
 
 OLDEST_LOOK = 0.002
@@ -25,7 +25,8 @@ _MAC_SIZE = 16
 class Proof:
     """What was proved. Times are on the cache's clock; `line` is the ready text of the log; the last backend of `asked` proved it.
 
-    `inline_until` is 0 where rules must be judged at every hit: the loop then leaves the request to a task (rule C1).
+    `inline_until` is 0 where rules must be judged at every hit: the loop then leaves the request to a task (rule C1). `address`: the
+    mail client's, where a backend that was asked looks at it; the proof counts for requests from there alone (rule C2).
     """
 
     until: float
@@ -38,6 +39,7 @@ class Proof:
     restrictions: Restrictions = UNRESTRICTED
     used: dict[int, float] | None = None
     credential: int = 0
+    address: Address | None = None
 
 
 class Cache:

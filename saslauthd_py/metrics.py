@@ -9,11 +9,15 @@ from saslauthd_py.verdict import Accepted, Unavailable, Verdict
 
 @dataclass(slots=True)
 class Counters:
-    """Of one process since its start. `inline` logins were decided from the cache in the loop, and are accepted ones too."""
+    """Of one process since its start. `inline` logins were decided from the cache in the loop, and are accepted ones too.
+
+    `limited` are those of `unavailable` that met a limit of failed logins.
+    """
 
     accepted: int = 0
     rejected: int = 0
     unavailable: int = 0
+    limited: int = 0
     refused: int = 0
     inline: int = 0
     cached: int = 0
@@ -27,6 +31,7 @@ class Counters:
                 self.accepted += 1
             case Unavailable():
                 self.unavailable += 1
+                self.limited += verdict.limited
             case _:
                 self.rejected += 1
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-import trio
-
+from saslauthd_py import identity
 from saslauthd_py.backend import Backend, Watched
-from saslauthd_py.identity import fold_realm
+from saslauthd_py.identity import Identity, InvalidIdentity, fold_realm
+from saslauthd_py.queue import Queue
 
 ANY = "*"
 """In a route: every realm or none, every service, every listener."""
@@ -27,16 +27,27 @@ class Next(StrEnum):
 class Member:
     """A backend as the configuration uses it: what it may be asked, how often at once, for how many seconds its proofs are remembered.
 
-    `used` takes the Unix time at which a credential was last accepted; a backend without such a memory has None.
+    `login` is its template of that name. `by_address`: it looks at where the mail client is, and may say another thing of another
+    place. `used` takes the Unix time at which a credential was last accepted; a backend without such a
+    memory has None.
     """
 
     name: str
     backend: Backend
-    limit: trio.CapacityLimiter
+    queue: Queue
     cache: float = 0.0
     services: frozenset[str] = frozenset()
     watched: Watched | None = None
     used: dict[int, float] | None = None
+    login: str = "{local}@{realm}"
+    by_address: bool = False
+
+    def account(self, name: Identity) -> str:
+        """What this backend calls the account, as `identity.account` makes it: where it ignores realms, one for all of them (rule B1)."""
+        try:
+            return identity.account(identity.render(self.login, name))
+        except InvalidIdentity:  # too long for any account there
+            return identity.account(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,10 @@ class Route:
             ANY in wanted or given in wanted
             for wanted, given in ((self.realms, realm), (self.services, service), (self.listeners, listener))
         )
+
+    def accounts(self, name: Identity) -> tuple[str, ...]:
+        """What its backends call the account, each name once: one guess counts against all of them."""
+        return tuple(dict.fromkeys(member.account(name) for member in self.members))
 
 
 class Routes:

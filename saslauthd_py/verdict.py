@@ -62,9 +62,15 @@ class UnknownUser:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nobody can tell: an outage, a deadline, a broken record. `cause` is one line for the log, with nothing secret in it."""
+    """Nobody can tell: an outage, a deadline, a broken record. `cause` is one line for the log, with nothing secret in it.
+
+    `judged`: it came after the secret had been compared with anything, so the attempt counts as a guess (rule D9).
+    `limited`: there were too many before it, and nobody was asked (rule D2).
+    """
 
     cause: str
+    judged: bool = False
+    limited: bool = False
 
 
 Verdict = Accepted | Rejected | UnknownUser | Unavailable

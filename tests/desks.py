@@ -54,6 +54,7 @@ class Plan:
     ttl: dict[str, float] = field(default_factory=dict)
     services: dict[str, frozenset[str]] = field(default_factory=dict)
     logins: dict[str, str] = field(default_factory=dict)
+    by_address: frozenset[str] = frozenset()
     deadline: float = 8.0
     places: int = 64
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
@@ -73,6 +74,7 @@ async def desk(plan: Plan | None = None, **backends: ScriptedBackend) -> AsyncIt
             backend,
             {},
             plan.logins.get(name, "{local}@{realm}"),
+            name in plan.by_address,
         )
         for name, backend in backends.items()
     )

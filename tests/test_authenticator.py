@@ -179,6 +179,20 @@ async def test_c8_account_that_never_stands_still_is_an_outage(autojump_clock: M
         assert it.cache.proofs == {}
 
 
+async def test_c2_proof_of_a_backend_that_looks_at_the_address_counts_for_that_address_alone(autojump_clock: MockClock) -> None:
+    async with desk(Plan(by_address=frozenset({"system"})), system=ScriptedBackend()) as it:
+        assert not (await it.ask(address="192.0.2.1")).cached
+        (proof,) = it.cache.proofs.values()
+        assert proof.inline_until == 0, "the loop does not know the address"
+        assert (await it.ask(address="192.0.2.1")).cached
+        assert not (await it.ask(address="192.0.2.2")).cached
+        assert not (await it.ask()).cached
+        assert (await it.ask()).cached
+    async with desk(users=ScriptedBackend()) as it:
+        assert not (await it.ask(address="192.0.2.1")).cached
+        assert (await it.ask(address="192.0.2.2")).cached
+
+
 async def test_c4_verdict_that_is_not_replayable_is_not_remembered(autojump_clock: MockClock) -> None:
     once = Accepted(Identity("alice", "example.test"), replayable=False)
     async with desk(users=says(once, once)) as it:

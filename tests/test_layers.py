@@ -21,10 +21,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("wire", "mechanisms", "passwords", "config.settings"),
     ("config.load", "config.legacy"),
     ("privileges",),  # it says who a listener's owner is
+    ("queue",),
     ("store", "listeners", "notify", "hashing", "workers"),
     ("monitor",),  # it binds listeners and notifies
     ("backends",),
-    ("log", "metrics", "routing", "rules", "cache", "admission", "queue"),
+    ("log", "metrics", "routing", "rules", "cache", "admission"),
     ("authenticator",),
     ("front", "control"),
     ("app",),
@@ -42,7 +43,7 @@ ONLY_FOR = {
     "config.legacy": {"cli"},
     "backends": {"app"},  # the table of backends is app's
 }
-WITH_TRIO = {"hashing", "workers"} | {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}
+WITH_TRIO = {"queue", "hashing", "workers"} | {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}
 BANNED_NAMES = {"utils", "helpers", "common", "base", "core", "types"}
 MAX_LINES = 400
 PROJECTS = {"argon2": "argon2-cffi", "pam": "python-pam", "passlib": "libpass", "pydantic_core": "pydantic"}

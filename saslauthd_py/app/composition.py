@@ -10,6 +10,7 @@ from typing import assert_never
 
 import trio
 
+from saslauthd_py.admission import Admission
 from saslauthd_py.app.start import StartError
 from saslauthd_py.authenticator import Authenticator
 from saslauthd_py.backend import Backend
@@ -19,6 +20,7 @@ from saslauthd_py.backends.store import StoreBackend, StoreOptions
 from saslauthd_py.cache import Cache
 from saslauthd_py.config.settings import AnyBackend, PamSettings, PasswdFileSettings, Settings, ShadowSettings, StoreSettings
 from saslauthd_py.hashing import Hashing
+from saslauthd_py.queue import Queue
 from saslauthd_py.routing import Member, Next, Route, Routes
 from saslauthd_py.store.errors import StoreError
 from saslauthd_py.store.watch import Watch
@@ -74,14 +76,14 @@ def opened(settings: Settings, end: Callable[[End], None] | None) -> Iterator[Re
 
 
 @asynccontextmanager
-async def composed(settings: Settings, resources: Resources) -> AsyncIterator[Composed]:
-    """Authenticator, cache and backends, with the nursery that runs flights and rehashes."""
+async def composed(settings: Settings, resources: Resources, admission: Admission) -> AsyncIterator[Composed]:
+    """Authenticator, cache and backends, with the nursery that runs flights and rehashes. `admission` outlives all of them."""
     async with trio.open_nursery() as nursery:
         parts = _Parts(resources, Hashing(), nursery)
         members = {name: parts.member(name, backend) for name, backend in settings.backend.items()}
         watched = [(member.name, member.watched) for member in members.values() if member.watched is not None]
         cache = Cache(settings.cache.max_entries, time.monotonic, watched)
-        authenticator = Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline)
+        authenticator = Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline, admission)
         yield Composed(authenticator, cache, tuple(parts.keepers))
         nursery.cancel_scope.cancel()
 
@@ -112,13 +114,15 @@ class _Parts:
         options = StoreOptions(settings.login, settings.fold_case, settings.scheme, settings.rehash)
         store = StoreBackend(settings.path, self._resources.watches[name], self._hashing, self._nursery, options)
         self.keepers.append(store.keep_house)
-        limit = trio.CapacityLimiter(settings.parallel)
-        return Member(name, store, limit, settings.cache, frozenset(settings.services), store, store.used)
+        queue = Queue.of_backend(settings.parallel)
+        return Member(name, store, queue, settings.cache, frozenset(settings.services), store, store.used, settings.login)
 
 
 def _member(name: str, settings: AnyBackend, backend: Backend, places: int) -> Member:
-    limit = trio.CapacityLimiter(min(places, settings.parallel))
-    return Member(name, backend, limit, settings.cache, frozenset(settings.services))
+    queue = Queue.of_backend(min(places, settings.parallel))
+    return Member(
+        name, backend, queue, settings.cache, frozenset(settings.services), login=settings.login, by_address=settings.type == "pam"
+    )
 
 
 def _routes(settings: Settings, members: dict[str, Member]) -> Routes:

@@ -6,12 +6,14 @@ import gc
 import logging
 import os
 import signal
+import time
 from dataclasses import dataclass
 from typing import assert_never
 
 import trio
 
 from saslauthd_py import __version__
+from saslauthd_py.admission import Admission
 from saslauthd_py.app.composition import Resources, composed, worker_names
 from saslauthd_py.app.monitor_link import MonitorLink
 from saslauthd_py.config.settings import Listen, Settings
@@ -52,12 +54,13 @@ class Daemon:
         self._means = means
         self._notifier = Notifier.from_environment(os.environ)
         self._record = Record(means.output, Counters())
+        self._admission = Admission(settings.admission, time.monotonic)
 
     async def run(self) -> None:
         """From READY until everything is drained. Raises MonitorGone, in a group."""
         server, means = self._settings.server, self._means
         loop = Loop(Connections(means.most, server.max_connections_per_peer), self._pulse)
-        async with composed(self._settings, means.resources) as parts, trio.open_nursery() as nursery:
+        async with composed(self._settings, means.resources, self._admission) as parts, trio.open_nursery() as nursery:
             for keep in parts.keepers:
                 nursery.start_soon(keep)
             if means.monitor is not None:

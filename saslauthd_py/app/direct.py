@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from contextlib import ExitStack, suppress
 
 import trio
 
 from saslauthd_py import identity
+from saslauthd_py.admission import Admission
 from saslauthd_py.app.composition import composed, opened, worker_names
 from saslauthd_py.app.start import start_errors
 from saslauthd_py.authenticator import Decision, Question
@@ -51,7 +53,7 @@ class Direct:
             async def verify() -> Decision:
                 for backend, end in self._ends.items():
                     resources.workers[backend].add(Worker(0, 0, end.dup()))
-                async with composed(settings, resources) as parts:
+                async with composed(settings, resources, Admission(settings.admission, time.monotonic)) as parts:
                     key = parts.cache.state(0)
                     key.update(wire.encode(request))
                     return await parts.authenticator.verify(Question(attempt, listener, key.digest()))

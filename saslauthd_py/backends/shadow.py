@@ -77,6 +77,6 @@ def _accepted(answer: Answer, login: Identity) -> Verdict:
     try:
         confirmed = login if answer.account == str(login).encode() else identity.parse(answer.account)
     except InvalidIdentity as error:
-        return Unavailable(f"the system has an account that none can be: {error}")
+        return Unavailable(f"the system has an account that none can be: {error}", judged=True)
     soon = 0 < answer.expires < time.time() + _FAR
     return Accepted(confirmed, Restrictions(expires=float(answer.expires)) if soon else UNRESTRICTED)

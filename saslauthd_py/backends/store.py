@@ -172,7 +172,8 @@ class StoreBackend:
                 sole = len(account.credentials) == 1
                 return Accepted(account.identity, credential.restrictions, credential.id, sole=sole)
         if broken is not None:
-            return Unavailable(f"{self._path}: record {account.id}: {broken}; set the password anew with `saslauthd-py user passwd`")
+            cause = f"{self._path}: record {account.id}: {broken}; set the password anew with `saslauthd-py user passwd`"
+            return Unavailable(cause, judged=len(credentials) > 1)
         return Rejected(Reason.WRONG_SECRET)
 
     def _renew(self, credential: Credential, encoding: Encoding, secret: Secret) -> None:

@@ -21,6 +21,7 @@ from saslauthd_py.verdict import Verdict
 
 ALICE = Identity("alice", "example.test")
 BOB = Identity("bob", "example.test")
+RIGHT = "pw1"
 
 
 def sha(secret: str) -> str:
@@ -46,7 +47,7 @@ async def backend(path: Path | str, **keys: Any) -> AsyncIterator[PasswdFileBack
         nursery.cancel_scope.cancel()
 
 
-async def ask(it: PasswdFileBackend, secret: str = "pw1", name: Identity = ALICE) -> Verdict:
+async def ask(it: PasswdFileBackend, secret: str = RIGHT, name: Identity = ALICE) -> Verdict:
     return await it.verify_password(Attempt(name, Secret(secret.encode()), "smtp"))
 
 

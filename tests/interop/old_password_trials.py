@@ -34,7 +34,7 @@ from tests.interop.waiting import PATIENCE
 TURNING, STEADY = "turning@example.test", "steady@example.test"
 FIRST = "pw-0"
 LOADERS = 2
-BACKEND = "rehash = false\n"
+BACKEND = 'rehash = false\n\n[admission]\nper_account = "off"\n'
 """What the committing process stores stays as it is, with the fewest rounds there are: its time goes into questions, not into hashing."""
 
 

@@ -87,7 +87,7 @@ class PamBackend:
         try:
             confirmed = login if account == str(login).encode() else identity.parse(account)
         except InvalidIdentity as error:
-            return Unavailable(f"a PAM module names an account that none can be: {error}")
+            return Unavailable(f"a PAM module names an account that none can be: {error}", judged=True)
         return Accepted(confirmed, replayable=self._settings.cache > 0)
 
     def _refused(self, code: int, service: str) -> Verdict:

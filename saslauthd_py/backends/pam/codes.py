@@ -103,10 +103,10 @@ _FUNCTIONS = {Stage.AUTHENTICATE: "pam_authenticate", Stage.ACCOUNT: "pam_acct_m
 
 def meaning(stage: Stage, number: int) -> _No | Unavailable:
     """What it says when the function of this stage returns this number. A success is no question to this table: it has an account."""
-    function = _FUNCTIONS[stage]
+    function, judged = _FUNCTIONS[stage], stage is Stage.ACCOUNT
     try:
         code = Code(number)
     except ValueError:
-        return Unavailable(f"{function}: {number} is no code that PAM knows: look for the module that returns it")
-    said = _MEANINGS[code][stage is Stage.ACCOUNT]
-    return Unavailable(f"{function}: {code.name}: {said}") if isinstance(said, str) else said
+        return Unavailable(f"{function}: {number} is no code that PAM knows: look for the module that returns it", judged=judged)
+    said = _MEANINGS[code][judged]
+    return Unavailable(f"{function}: {code.name}: {said}", judged=judged) if isinstance(said, str) else said

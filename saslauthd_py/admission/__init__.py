@@ -1,0 +1,187 @@
+"""How often may be guessed: buckets of failed logins by account, network and both, and the tickets that pass them by (rules D2 to D5).
+
+A token is taken before a backend is asked, so guesses made at the same time cannot all pass, and is given back unless the login failed.
+Over a limit nobody is asked. All of it lives in the memory of one object, for as long as the process: a reload keeps it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from typing import NoReturn
+
+from saslauthd_py import identity
+from saslauthd_py.admission.buckets import SECOND, Buckets
+from saslauthd_py.admission.macs import Macs
+from saslauthd_py.backend import Address, Attempt
+from saslauthd_py.config.settings.admission import AdmissionSettings, Rate
+from saslauthd_py.identity import InvalidIdentity
+from saslauthd_py.verdict import Accepted, Unavailable, Verdict
+
+UNROUTED = ""
+"""The one account that stands for all names without a route (rule B3). No other is called so: each has its `@`."""
+
+WIDE = 4
+"""A network (/24, /48) may fail so many times as often as one address in it (/32, /64): one guesser does not lock its neighbours out."""
+
+TICKET_LIFE = 7 * 86400
+"""Seconds from a secret's last proof."""
+
+REPEAT_LIFE = 600
+"""Seconds in which the same wrong secret counts once. Not for ever: an old guess may become right when the password changes."""
+
+_MOST_TICKETS = 100_000
+_MOST_REPEATS = 1 << 15
+
+Network = IPv4Network | IPv6Network
+_Key = tuple[Buckets, Hashable]
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One attempt from `Admission.enter` to `Admission.settle`. `refused`: over a limit; it ends with this verdict, and is not settled.
+
+    `urgent`: it holds a ticket. Whoever asks backends sets `judged` once one may have judged the secret: from then on only Accepted
+    gives the token back (rule D9).
+    """
+
+    keys: tuple[_Key, ...]
+    ticket: bytes
+    repeat: bytes
+    urgent: bool = False
+    refused: Unavailable | None = None
+    taken: bool = False
+    judged: bool = False
+
+
+class Admission:
+    """Decides who may try. One for the process; `clock` gives seconds that never go back."""
+
+    def __init__(self, settings: AdmissionSettings, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._trusted = settings.trusted_networks
+        self._key = os.urandom(32)
+        self._tickets = Macs(TICKET_LIFE, _MOST_TICKETS)
+        self._repeats = Macs(REPEAT_LIFE, _MOST_REPEATS)
+        self._accounts = _buckets(settings.per_account, "of this account")
+        self._addresses = _buckets(settings.per_network, "from this address")
+        self._networks = _buckets(settings.per_network, "from this network", WIDE)
+        self._pairs = _buckets(settings.per_pair, "of this account from this network")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("admission is not pickled")  # rule D5
+
+    def enter(self, attempt: Attempt, accounts: Iterable[str]) -> Entry:
+        """Take a token from every bucket of this attempt, or refuse it. `accounts`: what the backends to be asked may call its account.
+
+        A ticket takes none, and is never refused.
+        """
+        now = self._now()
+        ticket, repeat = self._macs(attempt)
+        entry = Entry(self._keys(accounts, attempt.address), ticket, repeat, urgent=self._tickets.holds(ticket, now))
+        if not entry.urgent:
+            entry.refused = _over(entry.keys, now)
+            if entry.refused is None:
+                self._take(entry, now)
+        return entry
+
+    def settle(self, entry: Entry, verdict: Verdict) -> Verdict:
+        """Count how an attempt ended; returns what may be answered. Over a limit no holder of a ticket hears a no either."""
+        now = self._now()
+        if isinstance(verdict, Accepted):
+            self._give_back(entry, now)
+            self._repeats.discard(entry.repeat)
+            self._tickets.add(entry.ticket, now)
+            return verdict
+        if isinstance(verdict, Unavailable):
+            if not entry.judged:
+                self._give_back(entry, now)
+                return verdict
+        else:
+            self._tickets.discard(entry.ticket)
+        return self._count(entry, now) or verdict
+
+    def network(self, address: Address | None) -> Network | None:
+        """The network by which this address is limited and takes its turns; None where it is unknown or trusted."""
+        if address is None:
+            return None
+        plain = _plain(address)
+        return None if any(plain in trusted for trusted in self._trusted) else _around(plain)
+
+    def _now(self) -> int:
+        return int(self._clock() * SECOND)
+
+    def _macs(self, attempt: Attempt) -> tuple[bytes, bytes]:
+        """Of account and secret, and of both from one place: nobody learns from elsewhere what was wrong here of late."""
+        try:
+            account = identity.account(attempt.identity).encode()
+        except InvalidIdentity:
+            account = str(attempt.identity).encode()
+        place = b"" if attempt.address is None else _own(attempt.address).network_address.packed
+        ticket = self._mac(b"ticket", len(account).to_bytes(4, "big") + account + attempt.secret.reveal())
+        return ticket, self._mac(b"repeat", ticket + place)
+
+    def _mac(self, purpose: bytes, message: bytes) -> bytes:
+        return hashlib.blake2b(message, key=self._key, digest_size=16, person=purpose).digest()
+
+    def _keys(self, accounts: Iterable[str], address: Address | None) -> tuple[_Key, ...]:
+        accounts = tuple(accounts)
+        named: list[tuple[Buckets | None, Hashable]] = [(self._accounts, account) for account in accounts]
+        around = self.network(address)
+        if around is not None and address is not None:
+            named += [(self._pairs, (account, around)) for account in accounts]
+            named += [(self._addresses, _own(address)), (self._networks, around)]
+        return tuple((buckets, key) for buckets, key in named if buckets is not None)
+
+    def _take(self, entry: Entry, now: int) -> None:
+        for buckets, key in entry.keys:
+            buckets.take(key, now)
+        entry.taken = True
+
+    def _give_back(self, entry: Entry, now: int) -> None:
+        if entry.taken:
+            for buckets, key in entry.keys:
+                buckets.give_back(key, now)
+        entry.taken = False
+
+    def _count(self, entry: Entry, now: int) -> Unavailable | None:
+        """A failure costs one token, and none where the same one has cost one of late."""
+        if not entry.taken and (over := _over(entry.keys, now)):
+            return over
+        if self._repeats.holds(entry.repeat, now):
+            self._give_back(entry, now)
+        else:
+            self._repeats.add(entry.repeat, now)
+            if not entry.taken:
+                self._take(entry, now)
+        return None
+
+
+def _buckets(rate: Rate | None, cause: str, times: int = 1) -> Buckets | None:
+    return None if rate is None else Buckets(Rate(rate.count * times, rate.seconds), f"admission: too many failed logins {cause}")
+
+
+def _over(keys: Iterable[_Key], now: int) -> Unavailable | None:
+    empty = next((buckets for buckets, key in keys if not buckets.has_token(key, now)), None)
+    return None if empty is None else Unavailable(empty.cause, limited=True)
+
+
+def _own(address: Address) -> Network:
+    """What one client has for itself: an IPv4 address, an IPv6 /64."""
+    plain = _plain(address)
+    return IPv6Network((int(plain), 64), strict=False) if isinstance(plain, IPv6Address) else IPv4Network(plain)
+
+
+def _around(plain: Address) -> Network:
+    """What one site has: an IPv4 /24, an IPv6 /48."""
+    if isinstance(plain, IPv6Address):
+        return IPv6Network((int(plain), 48), strict=False)
+    return IPv4Network((int(plain), 24), strict=False)
+
+
+def _plain(address: Address) -> Address:
+    """An IPv4 address in IPv6 clothes is that IPv4 address; all of them would be one /48."""
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
