@@ -13,12 +13,11 @@ from typing import assert_never
 
 import trio
 
-from saslauthd_py import identity, rules
+from saslauthd_py import identity, rules, steps, trace
 from saslauthd_py.admission import UNROUTED, Admission, Entry
 from saslauthd_py.backend import Address, Attempt
 from saslauthd_py.cache import Cache, Proof
 from saslauthd_py.identity import Identity, InvalidIdentity
-from saslauthd_py.log import kv
 from saslauthd_py.queue import CALLER, Caller
 from saslauthd_py.routing import Member, Next, Route, Routes
 from saslauthd_py.verdict import FINAL_REASONS, Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
@@ -92,9 +91,14 @@ class Authenticator:
             route = self._routes.find(attempt.identity.realm, attempt.service, question.listener)
         except InvalidIdentity:
             route = None
+        steps.routed(self._routes, attempt, question.listener, route)
         if route is None:
             return Decision(self._count(attempt, (UNROUTED,), Rejected(Reason.NO_ROUTE)), str(attempt.identity))
-        if sure and (proof := self._cache.find(question.key, now)) and proof.address in (None, attempt.address):
+        proof = self._cache.find(question.key, now) if sure else None
+        if proof is not None and proof.address not in (None, attempt.address):
+            proof = None
+        steps.looked(self._cache, proof, sure=sure)
+        if proof is not None:
             return await self._from_cache(attempt, proof, route)
         proved = await self._join(question, route, sure=sure)
         if isinstance(proved.verdict, Accepted) and proved.member is not None and proved.member.used is not None:
@@ -105,6 +109,7 @@ class Authenticator:
     async def _from_cache(self, attempt: Attempt, proof: Proof, route: Route) -> Decision:
         backend = proof.asked[-1]
         if reason := rules.judge(proof.restrictions, attempt.service, attempt.address, time.time()):
+            steps.judged(Rejected(reason))
             verdict = self._count(attempt, route.accounts(attempt.identity), Rejected(reason))
             if isinstance(verdict, Rejected):  # at no cost, a refusal would tell that the secret is right
                 await self._pretend(self._routes.members[backend], attempt)
@@ -115,19 +120,31 @@ class Authenticator:
 
     def _count(self, attempt: Attempt, accounts: tuple[str, ...], verdict: Verdict) -> Verdict:
         """What is answered to an attempt whose verdict is known without any backend."""
+        entry = self._enter(attempt, accounts)
+        return entry.refused or self._settle(entry, verdict)
+
+    def _enter(self, attempt: Attempt, accounts: tuple[str, ...]) -> Entry:
         entry = self._admission.enter(attempt, accounts)
-        return entry.refused or self._admission.settle(entry, verdict)
+        steps.entered(entry)
+        return entry
+
+    def _settle(self, entry: Entry, verdict: Verdict) -> Verdict:
+        settled = self._admission.settle(entry, verdict)
+        steps.settled(entry, settled)
+        return settled
 
     async def _join(self, question: Question, route: Route, *, sure: bool) -> _Proved:
         """The flight for this question: the one in the air if it is `sure` that the account has not changed since, else a new one."""
-        name = question.key, question.attempt.address, _generations(route, question.attempt.identity)
+        name = question.key, question.attempt.address, (self._cache.flushes, *_generations(route, question.attempt.identity))
         flight = joined = self._flights.get(name) if sure else None
         if flight is None:
-            entry = self._admission.enter(question.attempt, route.accounts(question.attempt.identity))
+            entry = self._enter(question.attempt, route.accounts(question.attempt.identity))
             if entry.refused:
                 return _Proved(entry.refused)
             flight = self._flights[name] = _Flight(question, route, entry)
             self._nursery.start_soon(self._fly, name, flight)
+        else:
+            trace.note("joined")
         await flight.done.wait()
         if joined and isinstance(flight.proved.verdict, Accepted) and not flight.proved.verdict.replayable:
             return await self._join(question, route, sure=False)
@@ -139,7 +156,7 @@ class Authenticator:
                 proved = await self._prove(flight)
             if scope.cancelled_caught:
                 proved = _Proved(Unavailable(f"no answer within {self._deadline:g} s"), flight.route.members[0])
-            verdict = self._admission.settle(flight.entry, _permit(flight.question.attempt, proved.verdict))
+            verdict = self._settle(flight.entry, _permit(flight.question.attempt, proved.verdict))
             flight.proved = replace(proved, verdict=verdict)
         except Exception:
             _logger.exception("bug while a login was decided; it is answered as unavailable, and counts as an attempt")
@@ -153,14 +170,14 @@ class Authenticator:
         question, route = flight.question, flight.route
         attempt = replace(question.attempt, urgent=flight.entry.urgent)
         for _ in range(_TRIES):
-            generations = _generations(route, attempt.identity)
+            generations, flushes = _generations(route, attempt.identity), self._cache.flushes
             proved = await self._ask_chain(route, attempt, flight.entry)
             if isinstance(proved.verdict, Unavailable):
                 return proved
             sure = self._cache.look(self._cache.clock())
             if _generations(route, attempt.identity) != generations:
                 continue
-            if sure and isinstance(proved.verdict, Accepted):
+            if sure and isinstance(proved.verdict, Accepted) and self._cache.flushes == flushes:
                 self._remember(question, proved, proved.verdict)
             elif proved.verdict == Rejected(Reason.WRONG_SECRET):
                 self._cache.forget(question.key)
@@ -207,7 +224,6 @@ class Authenticator:
         attempt, member = question.attempt, asked[-1]
         until = self._cache.clock() + seconds
         address = attempt.address if any(each.by_address for each in asked) else None
-        user = str(verdict.identity)
         proof = Proof(
             until=until,
             inline_until=until if verdict.restrictions.none and address is None else 0.0,
@@ -216,20 +232,25 @@ class Authenticator:
                 | {each.watched.account(attempt.identity) for each in asked if each.watched is not None}
             ),
             secret=self._cache.secret_mac(attempt.secret.reveal()),
-            user=user,
+            user=str(verdict.identity),
             asked=tuple(each.name for each in asked),
-            line=kv.cached(user, member.name, attempt.service, question.listener),
             restrictions=verdict.restrictions,
             used=member.used,
             credential=verdict.credential,
             address=address,
+            service=attempt.service,
         )
         self._cache.remember(question.key, proof, sole=verdict.sole)
+        trace.note("remembered", seconds=round(seconds, 1))
 
 
 def _permit(attempt: Attempt, verdict: Verdict) -> Verdict:
-    reason = rules.judge(verdict.restrictions, attempt.service, attempt.address, time.time()) if isinstance(verdict, Accepted) else None
-    return Rejected(reason) if reason else verdict
+    if not isinstance(verdict, Accepted):
+        return verdict
+    reason = rules.judge(verdict.restrictions, attempt.service, attempt.address, time.time())
+    permitted = Rejected(reason) if reason else verdict
+    steps.judged(permitted)
+    return permitted
 
 
 def _generations(route: Route, name: Identity) -> tuple[int, ...]:
@@ -238,12 +259,21 @@ def _generations(route: Route, name: Identity) -> tuple[int, ...]:
 
 async def _ask(member: Member, attempt: Attempt) -> Verdict:
     if member.services and attempt.service not in member.services:
+        trace.note("not-asked", name=member.name, services=sorted(member.services), service=attempt.service)
         return Rejected(Reason.SERVICE)  # judged without the secret, so the backend never sees it (rule D9)
+    trace.note("asking", name=member.name)
+    began = time.monotonic()
+    verdict: Verdict = Unavailable("no answer in time")  # what is noted when this is cancelled
     try:
-        return await member.backend.verify_password(attempt)
+        verdict = await member.backend.verify_password(attempt)
     except Exception:
         _logger.exception("bug in backend %s; the login is answered as unavailable", member.name)
-        return Unavailable("bug, see the traceback", judged=True)  # it may have been: nobody can tell
+        verdict = Unavailable("bug, see the traceback", judged=True)  # it may have been: nobody can tell
+    finally:
+        seconds = time.monotonic() - began
+        member.health.note(verdict, seconds)
+        steps.asked(member, verdict, seconds)
+    return verdict
 
 
 def _judged(verdict: Verdict) -> bool:

@@ -23,10 +23,11 @@ _MAC_SIZE = 16
 
 @dataclass(slots=True)
 class Proof:
-    """What was proved. Times are on the cache's clock; `line` is the ready text of the log; the last backend of `asked` proved it.
+    """What was proved. Times are on the cache's clock; the last backend of `asked` proved it.
 
     `inline_until` is 0 where rules must be judged at every hit: the loop then leaves the request to a task (rule C1). `address`: the
-    mail client's, where a backend that was asked looks at it; the proof counts for requests from there alone (rule C2).
+    mail client's, where a backend that was asked looks at it; the proof counts for requests from there alone (rule C2). `tally` is one
+    integer that counts the logins that the loop answers by this proof, `line` the log's ready text of them; None and empty: none yet.
     """
 
     until: float
@@ -35,24 +36,31 @@ class Proof:
     secret: bytes
     user: str
     asked: tuple[str, ...]
-    line: bytes
+    line: bytes = b""
     restrictions: Restrictions = UNRESTRICTED
     used: dict[int, float] | None = None
     credential: int = 0
     address: Address | None = None
+    tally: list[int] | None = None
+    service: str = ""
 
 
 class Cache:
-    """At most `most` proofs, the oldest go first. `clock` gives seconds; the front reads it after a request's last byte."""
+    """At most `most` proofs, the oldest go first. `clock` gives seconds; the front reads it after a request's last byte.
+
+    `unreadable`: the backends that could not be looked at, and why. `flushes` counts those that an admin ordered: what was asked before
+    one is not remembered after it.
+    """
 
     def __init__(self, most: int, clock: Callable[[], float], watched: Iterable[tuple[str, Watched]] = ()) -> None:
         self.clock = clock
         self.proofs: dict[bytes, Proof] = {}
         self.looked_until = float("-inf")
-        self._most = most
+        self.unreadable: dict[str, str] = {}
+        self.flushes = 0
+        self.most = most
         self._watched = tuple(watched)
         self._key = os.urandom(32)
-        self._unreadable: set[str] = set()
         self._accounts: dict[str, dict[bytes, None]] = {}
 
     def state(self, listener: int) -> hashlib.blake2b:
@@ -78,13 +86,13 @@ class Cache:
                 changed = watched.changes()
             except BackendBusy:
                 sure = False
-            except BackendUnreadable:
+            except BackendUnreadable as error:
                 sure = False
-                if backend not in self._unreadable:  # nothing of it is remembered until it is readable again
-                    self._unreadable.add(backend)
+                if backend not in self.unreadable:  # nothing of it is remembered until it is readable again
+                    self.unreadable[backend] = str(error)
                     self._forget_backend(backend)
             else:
-                self._unreadable.discard(backend)
+                self.unreadable.pop(backend, None)
                 self._forget(backend, changed)
         if sure:
             self.looked_until = now + OLDEST_LOOK
@@ -124,6 +132,18 @@ class Cache:
         for key in tuple(self._accounts.get(account, ())):
             self.forget(key)
 
+    def flush(self, accounts: Iterable[str] | None) -> int:
+        """Forget what was proved of these accounts (as `identity.account` makes them), None: of all; how many proofs."""
+        before = len(self.proofs)
+        self.flushes += 1
+        if accounts is None:
+            self.proofs.clear()
+            self._accounts.clear()
+        else:
+            for account in accounts:
+                self.forget_account(account)
+        return before - len(self.proofs)
+
     def _forget(self, backend: str, changed: Iterable[str] | None) -> None:
         if changed is None:
             self._forget_backend(backend)
@@ -139,6 +159,6 @@ class Cache:
         now = self.clock()
         while self.proofs:
             oldest = next(iter(self.proofs))
-            if len(self.proofs) < self._most and self.proofs[oldest].until > now:
+            if len(self.proofs) < self.most and self.proofs[oldest].until > now:
                 return
             self.forget(oldest)

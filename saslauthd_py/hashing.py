@@ -38,6 +38,8 @@ class Hashing:
         threads = threads or os.cpu_count() or 1
         self._threads = trio.CapacityLimiter(threads)  # apart from trio's own, which other work may have taken; never waited for
         self._queue = Queue(threads, room=memory)
+        self.places = threads
+        self.counts = self._queue.counts
 
     async def verify(self, encoding: Encoding, secret: Secret) -> bool:
         """As `passwords.verify`. Raises BrokenRecord; at once, and without waiting, where the record may not be tried at all."""

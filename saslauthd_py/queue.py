@@ -45,6 +45,7 @@ class Queue:
     """
 
     def __init__(self, places: int, kept: int = 0, room: int = 0) -> None:
+        self.places = places
         self._free = places
         self._kept = kept
         self._room = room
@@ -79,6 +80,10 @@ class Queue:
                 line.remove(waiter)
             self._serve()
 
+    def counts(self) -> tuple[int, int]:
+        """How many places are taken, and how many wait for one."""
+        return self.places - self._free, len(self._tickets) + len(self._others)
+
     def _serve(self) -> None:
         while True:
             line, kept = (self._tickets, 0) if self._tickets else (self._others, self._kept)
@@ -99,11 +104,13 @@ class _Line:
 
     def __init__(self) -> None:
         self._networks: OrderedDict[Hashable, _Accounts] = OrderedDict()
+        self._waiting = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._networks)
+    def __len__(self) -> int:
+        return self._waiting
 
     def add(self, waiter: _Waiter) -> None:
+        self._waiting += 1
         accounts = self._networks.setdefault(_network(waiter), OrderedDict())
         accounts.setdefault(waiter.caller.account, OrderedDict())[waiter] = None
 
@@ -123,6 +130,7 @@ class _Line:
                 self._networks[network].move_to_end(account)
 
     def remove(self, waiter: _Waiter) -> None:
+        self._waiting -= 1
         network, account = _network(waiter), waiter.caller.account
         accounts = self._networks[network]
         del accounts[account][waiter]

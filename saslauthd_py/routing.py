@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from saslauthd_py import identity
 from saslauthd_py.backend import Backend, Watched
 from saslauthd_py.identity import Identity, InvalidIdentity, fold_realm
 from saslauthd_py.queue import Queue
+from saslauthd_py.verdict import Unavailable, Verdict
 
 ANY = "*"
 """In a route: every realm or none, every service, every listener."""
+
+
+_SHARE = 0.1
+
+
+@dataclass(slots=True)
+class Health:
+    """How a backend has done since it was opened. `seconds`: a running mean of its calls, the last one a tenth of it.
+
+    `failing` outages came one after the other, the last for this `cause`.
+    """
+
+    asked: int = 0
+    outages: int = 0
+    failing: int = 0
+    cause: str = ""
+    seconds: float = 0.0
+
+    def note(self, verdict: Verdict, seconds: float) -> None:
+        """Count an answer, and the seconds that it took."""
+        self.seconds += (seconds - self.seconds) * (_SHARE if self.asked else 1.0)
+        self.asked += 1
+        if isinstance(verdict, Unavailable):
+            self.outages += 1
+            self.failing += 1
+            self.cause = verdict.cause
+        else:
+            self.failing = 0
+            self.cause = ""
 
 
 class Next(StrEnum):
@@ -41,6 +71,7 @@ class Member:
     used: dict[int, float] | None = None
     login: str = "{local}@{realm}"
     by_address: bool = False
+    health: Health = field(default_factory=Health)
 
     def account(self, name: Identity) -> str:
         """What this backend calls the account, as `identity.account` makes it: where it ignores realms, one for all of them (rule B1)."""
@@ -62,10 +93,12 @@ class Route:
 
     def takes(self, realm: str, service: str, listener: str) -> bool:
         """`realm` as `identity.fold_realm` makes it."""
-        return all(
-            ANY in wanted or given in wanted
-            for wanted, given in ((self.realms, realm), (self.services, service), (self.listeners, listener))
-        )
+        return not self.missed(realm, service, listener)
+
+    def missed(self, realm: str, service: str, listener: str) -> tuple[str, ...]:
+        """The keys by which this route does not take a request; `realm` as in `takes`."""
+        keys = {"realm": (self.realms, realm), "service": (self.services, service), "listener": (self.listeners, listener)}
+        return tuple(key for key, (wanted, given) in keys.items() if ANY not in wanted and given not in wanted)
 
     def accounts(self, name: Identity) -> tuple[str, ...]:
         """What its backends call the account, each name once: one guess counts against all of them."""
@@ -86,3 +119,17 @@ class Routes:
         """
         folded = fold_realm(realm)
         return next((route for route in self._routes if route.takes(folded, service, listener)), None)
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def number(self, route: Route) -> int:
+        """Its place in the configuration, from 1."""
+        return 1 + next(place for place, one in enumerate(self._routes) if one is route)
+
+    def missed(self, realm: str, service: str, listener: str) -> list[dict[str, tuple[str, ...]]]:
+        """For each route in order: what it wants in the keys by which it does not take a request. Raises InvalidIdentity as `find`."""
+        folded = fold_realm(realm)
+        return [
+            {key: tuple(sorted(getattr(route, f"{key}s"))) for key in route.missed(folded, service, listener)} for route in self._routes
+        ]

@@ -39,10 +39,15 @@ class _Turn:
 
 
 class Workers:
-    """The workers of one backend. `end` tells the monitor that a worker is of no more use; it never waits."""
+    """The workers of one backend. `end` tells the monitor that a worker is of no more use; it never waits.
+
+    Of those that ended, `used_up` counts the ones that said so with their last answer, `failed` all others.
+    """
 
     def __init__(self, name: str, end: Callable[[End], None]) -> None:
         self.name = name
+        self.used_up = 0
+        self.failed = 0
         self._end = end
         self._idle: deque[Worker] = deque()
         self._busy: set[Worker] = set()
@@ -84,6 +89,7 @@ class Workers:
             if answer is None:
                 self._discard(worker)
         if answer.last:
+            self.used_up += 1
             worker.channel.close()
         else:
             self.add(worker)
@@ -142,5 +148,6 @@ class Workers:
         return answer
 
     def _discard(self, worker: Worker) -> None:
+        self.failed += 1
         worker.channel.close()
         self._end(End(worker.slot, worker.generation))

@@ -14,7 +14,7 @@ from saslauthd_py.backend import Attempt
 from saslauthd_py.config.settings import AdmissionSettings
 from saslauthd_py.credential import Restrictions
 from saslauthd_py.identity import Identity
-from saslauthd_py.metrics import Counters
+from saslauthd_py.metrics import Counters, Where
 from saslauthd_py.queue import CALLER, Caller
 from saslauthd_py.routing import Next
 from saslauthd_py.secret import Secret
@@ -103,7 +103,7 @@ async def test_d2_limited_logins_are_counted(autojump_clock: MockClock) -> None:
     counters = Counters()
     async with desk(Plan(admission=FIVE), users=ScriptedBackend()) as it:
         for decision in [*await guess(it, 8), Decision(Unavailable("down"), "")]:
-            counters.decided(decision.verdict)
+            counters.decided(decision.verdict, 0.0, Where("/run/0", decision.backend))
     assert (counters.rejected, counters.unavailable, counters.limited) == (5, 4, 3)
 
 

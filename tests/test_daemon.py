@@ -125,10 +125,10 @@ def test_a2_dropped_daemon_imports_nothing_more_for_whatever_a_client_sends(site
     assert "imported after READY" not in errors, errors
 
 
-def test_e9_sighup_is_survived_and_names_restart(site: Site) -> None:
+def test_e9_sighup_is_survived_and_reads_the_configuration_again(site: Site) -> None:
     with site.serving() as daemon:
         os.kill(pid(daemon), signal.SIGHUP)
-        daemon.wait_for_line("SIGHUP", "restart")
+        daemon.wait_for_line("reloaded: configuration 2 serves")
         assert ask(site.mux, *RIGHT) == OK
 
 

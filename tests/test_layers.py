@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "saslauthd_py"
 
-VOCABULARY = "identity secret credential verdict backend"
+VOCABULARY = "identity secret credential verdict backend trace"
 LAYERS: tuple[tuple[str, ...], ...] = (
     (VOCABULARY,),
     ("wire", "mechanisms", "passwords", "config.settings"),
@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("monitor",),  # it binds listeners and notifies
     ("backends",),
     ("log", "metrics", "routing", "rules", "cache", "admission"),
+    ("steps",),  # what the authenticator tells a trace
     ("authenticator",),
     ("front", "control"),
     ("app",),
@@ -46,7 +47,13 @@ ONLY_FOR = {
 WITH_TRIO = {"queue", "hashing", "workers"} | {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}
 BANNED_NAMES = {"utils", "helpers", "common", "base", "core", "types"}
 MAX_LINES = 400
-PROJECTS = {"argon2": "argon2-cffi", "pam": "python-pam", "passlib": "libpass", "pydantic_core": "pydantic"}
+PROJECTS = {
+    "argon2": "argon2-cffi",
+    "prometheus_client": "prometheus-client",
+    "pam": "python-pam",
+    "passlib": "libpass",
+    "pydantic_core": "pydantic",
+}
 """Where a module is called otherwise than the project that brings it; pydantic requires the one version of its core that fits."""
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
+from heapq import nlargest
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import NoReturn
 
@@ -57,19 +58,41 @@ class Entry:
     judged: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """Who counts towards a limit: how many failures of late, in parts of one too, of how many that may be. `name` empty: UNROUTED.
+
+    `kind`: account, address, network, or pair of account and network.
+    """
+
+    kind: str
+    name: str
+    failures: float
+    limit: int
+
+
 class Admission:
     """Decides who may try. One for the process; `clock` gives seconds that never go back."""
 
     def __init__(self, settings: AdmissionSettings, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._trusted = settings.trusted_networks
         self._key = os.urandom(32)
         self._tickets = Macs(TICKET_LIFE, _MOST_TICKETS)
         self._repeats = Macs(REPEAT_LIFE, _MOST_REPEATS)
-        self._accounts = _buckets(settings.per_account, "of this account")
-        self._addresses = _buckets(settings.per_network, "from this address")
-        self._networks = _buckets(settings.per_network, "from this network", WIDE)
-        self._pairs = _buckets(settings.per_pair, "of this account from this network")
+        self._settings: AdmissionSettings | None = None
+        self.configure(settings)
+
+    def configure(self, settings: AdmissionSettings) -> None:
+        """Go by these limits from now on. Tickets stay, and what was counted by a limit that stays as it is (rule H1)."""
+        before, self._settings = self._settings, settings
+        self._trusted = settings.trusted_networks
+        if before is None or before.per_account != settings.per_account:
+            self._accounts = _buckets(settings.per_account, "of this account")
+        if before is None or before.per_network != settings.per_network:
+            self._addresses = _buckets(settings.per_network, "from this address")
+            self._networks = _buckets(settings.per_network, "from this network", WIDE)
+        if before is None or before.per_pair != settings.per_pair:
+            self._pairs = _buckets(settings.per_pair, "of this account from this network")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("admission is not pickled")  # rule D5
@@ -110,6 +133,41 @@ class Admission:
             return None
         plain = _plain(address)
         return None if any(plain in trusted for trusted in self._trusted) else _around(plain)
+
+    def tickets(self) -> int:
+        """How many secrets were accepted within TICKET_LIFE, so far as they are kept."""
+        return len(self._tickets)
+
+    def refused(self) -> dict[str, int]:
+        """How many logins met each of the limits that are on, by its kind."""
+        return {kind: buckets.refused for kind, buckets in self._kinds()}
+
+    def top(self, most: int) -> list[Limited]:
+        """Who is nearest to a limit, the nearest first."""
+        now = self._now()
+        found = [
+            Limited(kind, _shown(key), buckets.used(key, now), buckets.count)
+            for kind, buckets in self._kinds()
+            for key in buckets.emptiest(most)
+        ]
+        return nlargest(most, (one for one in found if one.failures), key=lambda one: one.failures / one.limit)
+
+    def unblock_accounts(self, accounts: Collection[str]) -> int:
+        """Forget the failures of these accounts (as `identity.account` makes them), wherever they came from; how many limits."""
+        pairs = self._pairs.fill_all(lambda key: isinstance(key, tuple) and key[0] in accounts) if self._pairs else 0
+        return pairs + (sum(map(self._accounts.fill, accounts)) if self._accounts else 0)
+
+    def unblock_address(self, address: Address) -> int:
+        """Forget the failures from this address, from its network and of each account from there; how many limits."""
+        plain = _plain(address)
+        around = _around(plain)
+        pairs = self._pairs.fill_all(lambda key: isinstance(key, tuple) and key[1] == around) if self._pairs else 0
+        own = self._addresses.fill(_own(plain)) if self._addresses else 0
+        return pairs + own + (self._networks.fill(around) if self._networks else 0)
+
+    def _kinds(self) -> list[tuple[str, Buckets]]:
+        kinds = {"account": self._accounts, "address": self._addresses, "network": self._networks, "pair": self._pairs}
+        return [(kind, buckets) for kind, buckets in kinds.items() if buckets is not None]
 
     def _now(self) -> int:
         return int(self._clock() * SECOND)
@@ -164,9 +222,24 @@ def _buckets(rate: Rate | None, cause: str, times: int = 1) -> Buckets | None:
     return None if rate is None else Buckets(Rate(rate.count * times, rate.seconds), f"admission: too many failed logins {cause}")
 
 
+def _shown(key: Hashable) -> str:
+    """A bucket's key as an admin writes it: an account without a realm has no `@`, one address no length."""
+    match key:
+        case (account, network):
+            return f"{_shown(account)} from {network}"
+        case str():
+            return key.removesuffix("@")
+        case IPv4Network(prefixlen=32):
+            return str(key.network_address)
+    return str(key)
+
+
 def _over(keys: Iterable[_Key], now: int) -> Unavailable | None:
     empty = next((buckets for buckets, key in keys if not buckets.has_token(key, now)), None)
-    return None if empty is None else Unavailable(empty.cause, limited=True)
+    if empty is None:
+        return None
+    empty.refused += 1
+    return Unavailable(empty.cause, limited=True)
 
 
 def _own(address: Address) -> Network:

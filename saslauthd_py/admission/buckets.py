@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from heapq import nlargest
+from itertools import islice
 
 from saslauthd_py.config.settings.admission import Rate
 
@@ -13,6 +15,7 @@ MOST = 1 << 15
 SECOND = 1_000_000_000
 
 _SLOTS = 64
+_LOOKED_AT = 1000
 
 
 class Buckets:
@@ -20,10 +23,13 @@ class Buckets:
 
     A bucket is one number: when it will be full again. A full one is not kept; over `most`, those that are nearest to it go first.
     Names made up by the million so push each other out, and a guesser at its limit last of all.
+    `refused` logins met an empty one: whoever refuses them counts.
     """
 
     def __init__(self, rate: Rate, cause: str, most: int = MOST) -> None:
         self.cause = cause
+        self.refused = 0
+        self.count = rate.count
         self._step = round(rate.seconds * SECOND / rate.count)
         self._size = self._step * rate.count
         self._slot = max(self._size // _SLOTS, 1)
@@ -33,6 +39,29 @@ class Buckets:
 
     def __len__(self) -> int:
         return len(self._full_at)
+
+    def used(self, key: Hashable, now: int) -> float:
+        """How many tokens are out, in parts of one too: they come back evenly."""
+        return max(self._full_at.get(key, now) - now, 0) / self._step
+
+    def emptiest(self, most: int) -> list[Hashable]:
+        """The keys of the emptiest buckets, the emptiest first, so far as `_LOOKED_AT` of them show: never a long walk."""
+        found: list[Hashable] = []
+        for slot in sorted(self._slots, reverse=True):
+            found += islice(self._slots[slot], _LOOKED_AT - len(found))
+            if len(found) >= most:
+                break
+        return nlargest(most, found, key=self._full_at.__getitem__)
+
+    def fill(self, key: Hashable) -> bool:
+        """Give all tokens back. False: the bucket is full."""
+        empty = key in self._full_at
+        self._forget(key)
+        return empty
+
+    def fill_all(self, wanted: Callable[[Hashable], bool]) -> int:
+        """The same for the keys that are wanted; how many were not full."""
+        return sum(self.fill(key) for key in [key for key in self._full_at if wanted(key)])
 
     def has_token(self, key: Hashable, now: int) -> bool:
         """Whether one can be taken."""

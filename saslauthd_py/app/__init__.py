@@ -5,21 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import trio
 
 from saslauthd_py import identity, listeners, passwords, privileges
-from saslauthd_py.app.composition import opened, worker_names
+from saslauthd_py.app.composition import opened
 from saslauthd_py.app.daemon import SIGNALS, Daemon, Means
 from saslauthd_py.app.direct import Direct
+from saslauthd_py.app.exporting import Exporting
+from saslauthd_py.app.generation import Generation
 from saslauthd_py.app.monitor_link import MonitorGone, MonitorLink
-from saslauthd_py.app.start import StartError, check_log, drop, open_log, start_errors
+from saslauthd_py.app.start import Log, StartError, check_log, drop, open_log, start_errors
+from saslauthd_py.config.load import load, parse
 from saslauthd_py.config.settings import PamSettings, Settings, ShadowSettings
-from saslauthd_py.listeners import Bound
-from saslauthd_py.log.output import Handler, Output
+from saslauthd_py.listeners import Bound, Listener, ListenError
 from saslauthd_py.monitor import worker
 from saslauthd_py.workers import Worker
 
@@ -34,17 +37,23 @@ SPARE_DESCRIPTORS = 64
 """For the store, the log, threads and listeners, beside the clients."""
 
 
-def serve(settings: Settings) -> None:
-    """Run the daemon without a monitor, as whoever this is, until SIGTERM or SIGINT.
+def serve(path: str) -> None:
+    """Run the daemon without a monitor, as whoever this is, with the configuration in the file `path`, until SIGTERM or SIGINT.
 
-    Raises StartError before READY was said; after that it returns when all is drained.
+    Raises ConfigurationError, StartError before READY was said; after that it returns when all is drained.
     """
     _settle()
-    with start_errors(), ExitStack() as stack:
+    with start_errors():
+        settings = load(path)
         bound = listeners.bind_all(settings)
-        stack.callback(listeners.let_go, bound)
         privileges.seal()
-        _run(settings, bound, None, [])
+        try:
+            control = _control(settings)
+            _run(_First(settings, bound, path, control=control.socket if control else None), None)
+            if control is not None:
+                listeners.unlink_own(control)
+        finally:
+            listeners.let_go(bound)
 
 
 def serve_for_monitor(descriptor: int) -> None:
@@ -52,9 +61,13 @@ def serve_for_monitor(descriptor: int) -> None:
     _settle()
     monitor = MonitorLink(descriptor)
     with start_errors():
-        handed = monitor.take_over()
+        offer = monitor.take_over()
+        settings = parse(offer.text, offer.path)
+        if sorted(offer.sockets) != list(range(len(settings.listen))):
+            raise StartError("the monitor did not hand over every listener: this is a fault of the program")
+        bound = [Bound(listen, offer.sockets[place]) for place, listen in enumerate(settings.listen)]
         try:
-            _run(handed.settings, handed.bound, monitor, handed.workers)
+            _run(_First(settings, bound, offer.path, tuple(offer.workers), offer.control), monitor)
         except* MonitorGone as gone:
             raise MonitorGone("the monitor is gone: nobody would replace a worker any more; start the daemon anew") from gone
 
@@ -71,6 +84,16 @@ def check(settings: Settings) -> None:
         drop(settings)
         check_log(settings)
         stack.enter_context(opened(settings, (lambda _: None) if root else None))
+        Exporting(settings).close()
+
+
+def _control(settings: Settings) -> Listener | None:
+    """The control socket; None where it cannot be had: logins come first."""
+    try:
+        return listeners.bind_control(settings)
+    except ListenError as error:
+        sys.stderr.write(f"saslauthd-py: no control socket, so `status` and `reload` will not work: {error}\n")
+        return None
 
 
 def _settle() -> None:
@@ -81,37 +104,33 @@ def _settle() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL)
 
 
-def _run(settings: Settings, bound: list[Bound], monitor: MonitorLink | None, workers: list[tuple[int, Worker]]) -> None:
-    descriptors = privileges.raise_nofile()
-    with ExitStack() as stack:
-        _preload()  # later there may be nothing to import any more
-        output = open_log(settings)
-        stack.callback(output.writer.close)
-        stack.enter_context(_logging_to(output))
+@dataclass(frozen=True, slots=True)
+class _First:
+    """What a daemon begins with."""
+
+    settings: Settings
+    bound: list[Bound]
+    path: str
+    workers: tuple[tuple[int, Worker], ...] = ()
+    control: socket.socket | None = None
+
+
+def _run(first: _First, monitor: MonitorLink | None) -> None:
+    settings, descriptors = first.settings, privileges.raise_nofile()
+    _preload()  # later there may be nothing to import any more
+    with Log(open_log(settings)) as log, ExitStack() as stack:
         resources = stack.enter_context(opened(settings, monitor.end if monitor else None))
-        names = worker_names(settings)
-        for pool, one in workers:
-            resources.workers[names[pool]].add(one)
         if descriptors < settings.server.max_connections + SPARE_DESCRIPTORS:
             _logger.warning("%d descriptors are too few for max_connections: set LimitNOFILE=65536 in the unit", descriptors)
-        most = min(settings.server.max_connections, max(descriptors - SPARE_DESCRIPTORS, 1))
-        daemon = Daemon(settings, Means(bound, resources, output, most, monitor))
+        generation = Generation(1, settings, resources, stack.pop_all())
+        generation.bound = first.bound
+        for number, one in first.workers:
+            generation.pools[number].add(one)
+        means = Means(log, Exporting(settings), first.path, descriptors - SPARE_DESCRIPTORS, monitor, first.control)
+        daemon = Daemon(generation, means)
         trio.run(daemon.run, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
 def _preload() -> None:
     identity.preload()
     passwords.preload()
-
-
-@contextmanager
-def _logging_to(output: Output) -> Iterator[None]:
-    handler = Handler(output)
-    root = logging.getLogger("saslauthd_py")
-    root.addHandler(handler)
-    root.setLevel(output.level)
-    root.propagate = False
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)

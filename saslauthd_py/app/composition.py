@@ -15,6 +15,7 @@ from saslauthd_py.app.start import StartError
 from saslauthd_py.authenticator import Authenticator
 from saslauthd_py.backend import Backend
 from saslauthd_py.backends.pam import PamBackend
+from saslauthd_py.backends.passwd_file import PasswdFileBackend
 from saslauthd_py.backends.shadow import ShadowBackend
 from saslauthd_py.backends.store import StoreBackend, StoreOptions
 from saslauthd_py.cache import Cache
@@ -37,11 +38,25 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What outlives a configuration: the limits of guesses with their tickets (rule H1), and the bound of all hashes (rule D11)."""
+
+    admission: Admission
+    hashing: Hashing
+
+    @classmethod
+    def of(cls, settings: Settings) -> Shared:
+        """For the first configuration of a process."""
+        return cls(Admission(settings.admission, time.monotonic), Hashing())
+
+
+@dataclass(frozen=True, slots=True)
 class Composed:
     """What decides, and the tasks that keep its backends in order."""
 
     authenticator: Authenticator
     cache: Cache
+    members: Mapping[str, Member]
     keepers: tuple[Callable[[], Awaitable[object]], ...]
 
 
@@ -76,15 +91,15 @@ def opened(settings: Settings, end: Callable[[End], None] | None) -> Iterator[Re
 
 
 @asynccontextmanager
-async def composed(settings: Settings, resources: Resources, admission: Admission) -> AsyncIterator[Composed]:
-    """Authenticator, cache and backends, with the nursery that runs flights and rehashes. `admission` outlives all of them."""
+async def composed(settings: Settings, resources: Resources, shared: Shared) -> AsyncIterator[Composed]:
+    """Authenticator, cache and backends, with the nursery that runs flights and rehashes."""
     async with trio.open_nursery() as nursery:
-        parts = _Parts(resources, Hashing(), nursery)
+        parts = _Parts(resources, shared.hashing, nursery)
         members = {name: parts.member(name, backend) for name, backend in settings.backend.items()}
         watched = [(member.name, member.watched) for member in members.values() if member.watched is not None]
         cache = Cache(settings.cache.max_entries, time.monotonic, watched)
-        authenticator = Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline, admission)
-        yield Composed(authenticator, cache, tuple(parts.keepers))
+        authenticator = Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline, shared.admission)
+        yield Composed(authenticator, cache, members, tuple(parts.keepers))
         nursery.cancel_scope.cancel()
 
 
@@ -107,7 +122,7 @@ class _Parts:
             case ShadowSettings():
                 return _member(name, settings, ShadowBackend(self._resources.workers[name], settings), settings.processes)
             case PasswdFileSettings():
-                raise NotImplementedError
+                return self._passwd_file(name, settings)
         assert_never(settings)
 
     def _store(self, name: str, settings: StoreSettings) -> Member:
@@ -116,6 +131,13 @@ class _Parts:
         self.keepers.append(store.keep_house)
         queue = Queue.of_backend(settings.parallel)
         return Member(name, store, queue, settings.cache, frozenset(settings.services), store, store.used, settings.login)
+
+    def _passwd_file(self, name: str, settings: PasswdFileSettings) -> Member:
+        file = PasswdFileBackend(settings, self._hashing, self._nursery)
+        watched = file if settings.cache else None  # without a cache nobody needs to see its changes before a login does
+        login = "{local}@{realm}" if settings.realm_in_path else settings.login  # alice of two files is not one account
+        queue = Queue.of_backend(settings.parallel)
+        return Member(name, file, queue, settings.cache, frozenset(settings.services), watched, login=login)
 
 
 def _member(name: str, settings: AnyBackend, backend: Backend, places: int) -> Member:

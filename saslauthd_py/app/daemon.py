@@ -1,4 +1,4 @@
-"""One run of the front, from READY to the last reply."""
+"""One run of the front, from READY to the last reply; configurations come and go in it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import gc
 import logging
 import os
 import signal
+import socket
 import time
 from dataclasses import dataclass
-from typing import assert_never
 
 import trio
 
 from saslauthd_py import __version__
-from saslauthd_py.admission import Admission
-from saslauthd_py.app.composition import Resources, composed, worker_names
+from saslauthd_py.app.composition import Shared
+from saslauthd_py.app.exporting import Exporting
+from saslauthd_py.app.generation import Generation
+from saslauthd_py.app.measured import measured
 from saslauthd_py.app.monitor_link import MonitorLink
-from saslauthd_py.config.settings import Listen, Settings
-from saslauthd_py.front import pwcheck, saslauthd
+from saslauthd_py.app.operations import DaemonOperations, Run
+from saslauthd_py.app.reloading import Extras, Reloading
+from saslauthd_py.app.start import Log
+from saslauthd_py.control import server as control
 from saslauthd_py.front.connections import Connections
-from saslauthd_py.front.held import Held
 from saslauthd_py.front.loop import Loop
-from saslauthd_py.front.one_request import Dialect, OneRequestPort
-from saslauthd_py.front.ports import Front, PortSettings
 from saslauthd_py.front.record import Record
-from saslauthd_py.listeners import Bound, allowed_ids, let_go
+from saslauthd_py.listeners import let_go
 from saslauthd_py.log.output import Output
 from saslauthd_py.metrics import Counters
+from saslauthd_py.metrics.snapshot import Snapshot
 from saslauthd_py.notify import Notifier
 
 _logger = logging.getLogger(__name__)
@@ -37,68 +39,119 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a run is made of: open listeners, open backends, the log, the most connections, and the monitor where there is one."""
+    """What a run is made of beside its first configuration: the log, the address for metrics, the file that is read again at a reload, how
+    many descriptors there are for connections, the monitor where there is one, and the control socket where it could be had.
+    """
 
-    bound: list[Bound]
-    resources: Resources
-    output: Output
-    most: int
-    monitor: MonitorLink | None
+    log: Log
+    exporting: Exporting
+    path: str
+    descriptors: int
+    monitor: MonitorLink | None = None
+    control: socket.socket | None = None
 
 
 class Daemon:
-    """Serves with one configuration until a signal ends it."""
+    """Serves until a signal ends it."""
 
-    def __init__(self, settings: Settings, means: Means) -> None:
-        self._settings = settings
+    def __init__(self, first: Generation, means: Means) -> None:
         self._means = means
+        self._current = first
+        self._living: set[Generation] = set()
+        self._nursery: trio.Nursery | None = None
+        self._shared = Shared.of(first.settings)
         self._notifier = Notifier.from_environment(os.environ)
-        self._record = Record(means.output, Counters())
-        self._admission = Admission(settings.admission, time.monotonic)
+        self._log = means.log
+        self._record = Record(means.log.output, Counters())
+        self._loop = Loop(Connections(self._most(first), first.settings.server.max_connections_per_peer), self._pulse)
+        self._exporting = means.exporting
+        self._reloading = Reloading(self, means.path, means.monitor)
+        self._facts = Run(
+            self._shared, self._record.counters, self._loop.connections, means.descriptors, time.monotonic(), means.monitor is not None
+        )
 
     async def run(self) -> None:
         """From READY until everything is drained. Raises MonitorGone, in a group."""
-        server, means = self._settings.server, self._means
-        loop = Loop(Connections(means.most, server.max_connections_per_peer), self._pulse)
-        async with composed(self._settings, means.resources, self._admission) as parts, trio.open_nursery() as nursery:
-            for keep in parts.keepers:
-                nursery.start_soon(keep)
-            if means.monitor is not None:
-                pools = [means.resources.workers[name] for name in worker_names(self._settings)]
-                nursery.start_soon(means.monitor.attend, pools)
-            front = Front(loop, parts.authenticator, parts.cache, self._record, nursery)
-            helds = [self._add(number, bound, front) for number, bound in enumerate(means.bound)]
-            nursery.start_soon(loop.serve)
+        monitor = self._means.monitor
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            if monitor is not None:
+                monitor.adopt(self._current.first_pool, self._current.pools)
+                nursery.start_soon(monitor.attend)
+            await nursery.start(self._serve, self._current)
+            self._current.begin(self._loop, self._record, None)
+            nursery.start_soon(self._loop.serve)
+            nursery.start_soon(self._reloading.run)
+            nursery.start_soon(self._exporting.serve, self._measure)
+            if self._means.control is not None:
+                operations = DaemonOperations(self._facts, lambda: self._current, self._reloading.reload)
+                nursery.start_soon(control.serve, self._means.control, operations)
             if self._notifier.watchdog_interval:
-                nursery.start_soon(_beat, loop, self._notifier.watchdog_interval)
+                nursery.start_soon(_beat, self._loop, self._notifier.watchdog_interval)
             await self._until_stopped()
-            loop.stop_listening()
-            let_go(means.bound)
-            for held in helds:
-                held.release()
-            with trio.move_on_after(server.deadline) as draining:
-                await loop.drained()
-            if draining.cancelled_caught:
-                _logger.warning("stopped with %d clients unanswered after %g s", loop.connections.whole(), server.deadline)
+            await self._drain()
             nursery.cancel_scope.cancel()
-        loop.shut()
+        self._loop.shut()
         _logger.info("stopped; since the start: %s", self._record.counters)
 
-    def _add(self, number: int, bound: Bound, front: Front) -> Held:
-        listen = bound.settings
-        settings = PortSettings(number, listen.path, self._settings.server.deadline, allowed_ids(listen))
-        held = Held(self._settings.failure.delay, self._settings.failure.max_held_per_listener)
-        front.loop.add(bound.socket, OneRequestPort(bound.socket, self._dialect(listen), settings, front, held))
-        return held
+    @property
+    def current(self) -> Generation:
+        """As `Switching.current`."""
+        return self._current
 
-    def _dialect(self, listen: Listen) -> Dialect:
-        default_realm, compat = self._settings.identity.default_realm, self._settings.server.compat_limits
-        match listen.protocol:
-            case "saslauthd":
-                return saslauthd.dialect(default_realm, trusted=listen.trusts_addresses, compat_limits=compat)
-            case "pwcheck":
-                return pwcheck.dialect(default_realm, compat_limits=compat)
-        assert_never(listen.protocol)
+    async def switch(self, new: Generation, extras: Extras) -> None:
+        """As `Switching.switch`. Requests that are under way finish on the configuration before."""
+        assert self._nursery is not None  # noqa: S101 - `run` has begun
+        await self._nursery.start(self._serve, new)
+        before, self._current = self._current, new
+        self._shared.admission.configure(new.settings.admission)
+        self._loop.connections.limit(self._most(new), new.settings.server.max_connections_per_peer)
+        self._change_log(extras.output)
+        if extras.exporting is not None:
+            self._exporting.close()
+            self._exporting = extras.exporting
+            self._nursery.start_soon(self._exporting.serve, self._measure)
+        new.begin(self._loop, self._record, before)
+        self._nursery.start_soon(before.leave, self._loop, {one.socket for one in new.bound})
+        self._notifier.status(f"serving {_paths(new)}")
+
+    def _measure(self) -> Snapshot:
+        dropped = self._log.output.writer.dropped
+        return measured(self._facts, self._current, lines_dropped=dropped, reload_failed=self._reloading.failed)
+
+    async def _serve(self, generation: Generation, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        self._living.add(generation)
+        try:
+            await generation.serve(self._loop, self._shared, task_status)
+        finally:
+            self._living.discard(generation)
+        if self._means.monitor is not None:
+            self._means.monitor.retired(generation.first_pool, len(generation.pools))
+
+    def reopen_log(self) -> None:
+        """As `Switching.reopen_log`."""
+        try:
+            self._log.output.reopen()
+        except OSError as error:
+            _logger.error("the log stays in the file of before: %s: %s", self._current.settings.log.to, error.strerror)
+
+    def _change_log(self, output: Output | None) -> None:
+        if output is None:
+            self.reopen_log()
+        else:
+            self._log.change(output)
+            self._record = Record(output, self._record.counters)
+
+    async def _drain(self) -> None:
+        deadline = self._current.settings.server.deadline
+        self._loop.stop_listening()
+        let_go(self._current.bound)
+        for generation in self._living:
+            generation.release()
+        with trio.move_on_after(deadline) as draining:
+            await self._loop.drained()
+        if draining.cancelled_caught:
+            _logger.warning("stopped with %d clients unanswered after %g s", self._loop.connections.whole(), deadline)
 
     async def _until_stopped(self) -> None:
         for one in SIGNALS:  # what trio puts back when it has its signal: a second one does not cut the drain short
@@ -107,20 +160,31 @@ class Daemon:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             gc.collect()
             gc.freeze()  # what lives as long as the daemon is never walked again: a full collection is a pause for every login
-            paths = ", ".join(one.settings.path for one in self._means.bound)
-            _logger.info("saslauthd-py %s serves %s", __version__, paths)
-            if self._means.monitor is not None:
-                self._means.monitor.serving()
-            self._notifier.ready(f"serving {paths}")
+            self._say_serving()
             async for number in signals:
                 if number != signal.SIGHUP:
                     _logger.info("%s: draining", signal.Signals(number).name)
                     self._notifier.stopping()
                     return
-                _logger.warning("SIGHUP: nothing is read anew; restart the daemon to change its configuration")
+                self._reloading.ask()
+
+    def _say_serving(self) -> None:
+        """To the log, the monitor and the service manager: every listener answers."""
+        paths = _paths(self._current)
+        _logger.info("saslauthd-py %s serves %s", __version__, paths)
+        if self._means.monitor is not None:
+            self._means.monitor.serving()
+        self._notifier.ready(f"serving {paths}")
+
+    def _most(self, generation: Generation) -> int:
+        return max(min(generation.settings.server.max_connections, self._means.descriptors), 1)
 
     def _pulse(self) -> None:
         self._notifier.watchdog()
+
+
+def _paths(generation: Generation) -> str:
+    return ", ".join(one.settings.path for one in generation.bound)
 
 
 async def _beat(loop: Loop, interval: float) -> None:

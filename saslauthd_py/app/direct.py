@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from contextlib import ExitStack, suppress
 
 import trio
 
-from saslauthd_py import identity
-from saslauthd_py.admission import Admission
-from saslauthd_py.app.composition import composed, opened, worker_names
+from saslauthd_py.app.composition import Shared, composed, opened, worker_names
 from saslauthd_py.app.start import start_errors
-from saslauthd_py.authenticator import Decision, Question
-from saslauthd_py.backend import Attempt
-from saslauthd_py.config.settings import PamSettings, Settings, ShadowSettings
-from saslauthd_py.credential import service_word
+from saslauthd_py.app.trial import Trial
+from saslauthd_py.authenticator import Decision
+from saslauthd_py.config.settings import Listen, PamSettings, Settings, ShadowSettings
+from saslauthd_py.front.one_request import Refusal
+from saslauthd_py.identity import InvalidIdentity
 from saslauthd_py.monitor import worker
 from saslauthd_py.monitor.channel import pair
 from saslauthd_py.wire import saslauthd as wire
@@ -40,25 +38,22 @@ class Direct:
             for name in worker_names(settings):
                 self._start(name)
 
-    def decide(self, request: wire.Request, listener: str) -> Decision:
-        """Raises StartError, InvalidIdentity."""
+    def decide(self, request: wire.Request, listen: Listen) -> Decision:
+        """Raises StartError, and InvalidIdentity for what the listener would refuse before anybody is asked. Its steps are noted."""
         settings = self._settings
-        name = identity.parse(request.login, request.realm, settings.identity.default_realm)
-        trusted = any(listen.trusts_addresses for listen in settings.listen if listen.path == listener)
-        address = wire.client_address(request) if trusted else None
-        attempt = Attempt(name, request.secret, service_word(request.service.decode("utf-8", "backslashreplace")), address)
         with start_errors(), ExitStack() as stack:
             resources = stack.enter_context(opened(settings, self._lost if self._ends else None))
 
-            async def verify() -> Decision:
+            async def verify() -> Decision | Refusal:
                 for backend, end in self._ends.items():
                     resources.workers[backend].add(Worker(0, 0, end.dup()))
-                async with composed(settings, resources, Admission(settings.admission, time.monotonic)) as parts:
-                    key = parts.cache.state(0)
-                    key.update(wire.encode(request))
-                    return await parts.authenticator.verify(Question(attempt, listener, key.digest()))
+                async with composed(settings, resources, Shared.of(settings)) as parts:
+                    return await Trial(settings, parts.authenticator, parts.cache).ask(listen, 0, request)
 
-            return trio.run(verify)
+            decision = trio.run(verify)
+        if isinstance(decision, Refusal):
+            raise InvalidIdentity(decision.why)
+        return decision
 
     def _start(self, name: str) -> None:
         settings = self._settings.backend[name]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 from saslauthd_py import privileges
 from saslauthd_py.config.settings import Settings
 from saslauthd_py.listeners import ListenError, daemon_ids
-from saslauthd_py.log.output import Output, open_output
+from saslauthd_py.log.output import Handler, Output, open_output
 from saslauthd_py.privileges import PrivilegeError
+
+_ROOT = "saslauthd_py"
 
 
 class StartError(Exception):
@@ -28,9 +32,43 @@ def drop(settings: Settings) -> None:
 def open_log(settings: Settings) -> Output:
     """The log, opened as the daemon's user. Raises StartError."""
     try:
-        return open_output(settings.log.to, settings.log.level)
+        return open_output(settings.log.to, settings.log.level, settings.log.style)
     except OSError as error:
         raise _log_error(settings, error.strerror or "cannot be opened") from None
+
+
+class Log:
+    """Where lines go at this moment, those of the standard library's logging too. A context manager: closed at its end.
+
+    A log that was changed takes lines until its writer is closed, after the last request that has it.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self._outputs = [output]
+        self._handler = Handler(output)
+
+    def __enter__(self) -> Log:
+        root = logging.getLogger(_ROOT)
+        root.addHandler(self._handler)
+        root.setLevel(self.output.level)
+        root.propagate = False
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        logging.getLogger(_ROOT).removeHandler(self._handler)
+        for output in self._outputs:
+            output.close()
+
+    def change(self, output: Output) -> None:
+        """From now on. The one before is closed at the end, or when another one comes: what is under way may still write to it."""
+        for old in self._outputs[:-1]:
+            old.close()
+        root, handler = logging.getLogger(_ROOT), Handler(output)
+        root.addHandler(handler)
+        root.removeHandler(self._handler)
+        root.setLevel(output.level)
+        self._outputs, self._handler, self.output = [self.output, output], handler, output
 
 
 def check_log(settings: Settings) -> None:

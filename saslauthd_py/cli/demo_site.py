@@ -43,6 +43,10 @@ class Site:
         return os.path.join(self.directory, "pwcheck")
 
     @property
+    def control(self) -> str:
+        return os.path.join(self.directory, "control")
+
+    @property
     def notify(self) -> str:
         return os.path.join(self.directory, "notify")
 
@@ -84,6 +88,7 @@ def _document(site: Site) -> Fields:
     return {
         **server,
         "log": {"to": "stderr"},
+        "control": {"path": site.control},
         "listen": [{"protocol": "saslauthd", "path": site.socket}, {"protocol": "pwcheck", "path": site.pwcheck}],
         "backend": {"users": {"type": "store", "path": os.path.join(site.store, "users.db")}},
         "route": [{"realm": "*", "backends": ["users"]}],
@@ -100,6 +105,6 @@ def _group_of(user: str) -> str:
 def _clear(site: Site) -> None:
     """What a demo makes, by name: nothing else that came to lie here meanwhile is touched."""
     shutil.rmtree(site.store, ignore_errors=True)
-    for path in (site.configuration, site.socket, site.pwcheck, site.notify):
+    for path in (site.configuration, site.socket, site.pwcheck, site.control, site.notify):
         if os.path.lexists(path):
             os.unlink(path)

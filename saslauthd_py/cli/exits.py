@@ -9,6 +9,9 @@ class Exit(IntEnum):
     """Every code that a command ends with."""
 
     DONE = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
     USAGE = 64
     BAD_INPUT = 65
     NO_FILE = 66
@@ -23,6 +26,9 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.DONE: "done; a login was accepted",
+    Exit.WARNING: "status --check: look at it soon",
+    Exit.CRITICAL: "status --check: logins fail, or no daemon runs",
+    Exit.UNKNOWN: "status --check: the daemon cannot be asked",
     Exit.USAGE: "the command line is wrong",
     Exit.BAD_INPUT: "what was given cannot be used: a name that exists, a password that is too long, no base64",
     Exit.NO_FILE: "no such file: the configuration, the store",
@@ -55,12 +61,17 @@ _CODES = {
     "saslauthd_py.config.load.ConfigurationError": Exit.CONFIGURATION,
     "saslauthd_py.privileges.PrivilegeError": Exit.CONFIGURATION,
     "saslauthd_py.listeners.spec.ListenError": Exit.CONFIGURATION,
-    "saslauthd_py.monitor.pam_call.PamUnusable": Exit.CONFIGURATION,
+    "saslauthd_py.monitor.errors.PamUnusable": Exit.CONFIGURATION,
     "saslauthd_py.store.errors.NameExists": Exit.BAD_INPUT,
     "saslauthd_py.store.errors.NoSuchUser": Exit.NO_USER,
     "saslauthd_py.store.errors.NoSuchStore": Exit.NO_FILE,
     "saslauthd_py.store.errors.UnsafeStore": Exit.DENIED,
     "saslauthd_py.store.errors.StoreError": Exit.UNAVAILABLE,
+    "saslauthd_py.control.client.NotRunning": Exit.NOT_RUNNING,
+    "saslauthd_py.control.client.NotPermitted": Exit.DENIED,
+    "saslauthd_py.control.client.RequestRefused": Exit.BAD_INPUT,
+    "saslauthd_py.control.client.WrongConfiguration": Exit.CONFIGURATION,
+    "saslauthd_py.control.client.ControlError": Exit.UNAVAILABLE,
     "saslauthd_py.app.start.StartError": Exit.CONFIGURATION,
     "saslauthd_py.app.monitor_link.MonitorGone": Exit.UNAVAILABLE,
     "builtins.FileNotFoundError": Exit.NO_FILE,

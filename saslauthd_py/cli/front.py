@@ -1,10 +1,20 @@
-"""What the monitor executes: the front's half of `serve`. No command that anybody types."""
+"""`front`: the half of the daemon without privileges, as a unit of its own; and what the monitor of `serve` executes."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import signal
+import socket
+import struct
+
 from saslauthd_py import privileges
 from saslauthd_py.cli.environment import Environment
+from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.main import fail
+from saslauthd_py.cli.report import Text
+
+_PEERCRED = struct.Struct("iII")
 
 
 def main() -> int:
@@ -18,3 +28,31 @@ def main() -> int:
     except (Exception, KeyboardInterrupt) as error:
         return fail(error, Environment.of_process())
     return 0
+
+
+def run(arguments: argparse.Namespace, _: Environment) -> Text:
+    """Returns when it was told to stop. Raises what `main` tells, and CommandFailed where there is no monitor that is root."""
+    signal.signal(signal.SIGHUP, lambda *_: None)  # before the imports, which take a while
+    if os.geteuid() == 0:
+        raise CommandFailed(Exit.DENIED, "the front is the half of the daemon that is not root: start it as the daemon's user, or `serve`")
+    privileges.seal()
+    channel = _meet(arguments.socket)
+
+    from saslauthd_py import app
+
+    app.serve_for_monitor(channel)
+    return Text("")
+
+
+def _meet(path: str) -> int:
+    """The descriptor of a channel to the monitor at `path`, which must be root's."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+        try:
+            channel.connect(path)
+        except PermissionError:
+            raise CommandFailed(Exit.DENIED, f"{path}: only the daemon's user may meet the monitor there") from None
+        except OSError as error:
+            raise CommandFailed(Exit.NOT_RUNNING, f"{path}: no monitor is there ({error.strerror}): start `saslauthd-py monitor`") from None
+        if _PEERCRED.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))[1] != 0:
+            raise CommandFailed(Exit.DENIED, f"{path}: who answers there is not root, so it is no monitor")
+        return channel.detach()

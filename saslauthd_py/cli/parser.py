@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from saslauthd_py.cli.cache.flags import add_cache
 from saslauthd_py.cli.config.flags import add_config
+from saslauthd_py.cli.control_flags import add_control
 from saslauthd_py.cli.exits import Exit
 from saslauthd_py.cli.syntax import CONFIGURED, Parser, Version, Words, takes_config, takes_json, takes_secret
 from saslauthd_py.cli.user.flags import add_user
@@ -32,6 +34,28 @@ _SERVE = Words(
     },
     examples=(("saslauthd-py serve --check", "try everything a start would, serve nothing"),),
 )
+MEETING = "/run/saslauthd-py/monitor"
+"""Where a monitor and a front that are units of their own meet."""
+
+_MONITOR = Words(
+    summary="the half of `serve` that is root, as a unit of its own",
+    description="Binds the sockets, starts the processes that ask PAM, and waits for one front; it reads nothing from outside. "
+    "When the front goes, it ends.",
+    exits={Exit.DONE: "ended as asked", Exit.UNAVAILABLE: "the front has gone", Exit.DENIED: "not started as root"} | CONFIGURED,
+    examples=(("saslauthd-py monitor", "as saslauthd-py-monitor.service does"),),
+)
+_FRONT = Words(
+    summary="the half of `serve` that asks and answers, as a unit of its own",
+    description="Goes to the monitor, which hands it the configuration and the sockets, and serves until SIGTERM. It needs no privilege.",
+    exits={
+        Exit.DONE: "ended as asked",
+        Exit.NOT_RUNNING: "no monitor is there",
+        Exit.UNAVAILABLE: "the monitor has gone, or a store that cannot be used now",
+        Exit.DENIED: "started as root, or the monitor is not for this user",
+        Exit.CONFIGURATION: "the configuration is wrong",
+    },
+    examples=(("saslauthd-py front", "as saslauthd-py.service does"),),
+)
 _DEMO = Words(
     summary="the whole thing, tried out in a private directory",
     description="Makes a configuration, a store and a user in a directory of its own, starts the daemon on it, proves a right and a wrong "
@@ -42,7 +66,9 @@ _DEMO = Words(
 _TEST = Words(
     summary="a login as a mail server would send it",
     description="Asks the daemon over its socket as libsasl does: USER is split at its last @, the service is smtp, the socket is that of "
-    "the first listener of --protocol. Prints the verdict and the time. With --socket it needs no configuration.",
+    "the first listener of --protocol. Prints the verdict and the time. With --socket it needs no configuration. With --trace the daemon "
+    "tells over its control socket how it decides: each step, what it took, and what the client would see. A login so traced is a real "
+    "one: it counts towards the limits of failed logins, and the cache remembers it; only that no answer is held back.",
     exits={
         Exit.DONE: "accepted",
         Exit.NOT_RUNNING: "nobody listens at the socket",
@@ -55,6 +81,7 @@ _TEST = Words(
         ("saslauthd-py test alice@example.org", "asks for the password"),
         ("saslauthd-py test alice@example.org --socket /run/saslauthd/mux --count 100 --password-file pw", "how fast, how steady"),
         ("saslauthd-py test alice@example.org --direct", "is it the daemon, or the way to it?"),
+        ("saslauthd-py test alice@example.org --trace", "why is it refused?"),
     ),
 )
 _DECODE = Words(
@@ -108,6 +135,7 @@ def build() -> Parser:
     program = Parser("saslauthd-py", _PROGRAM)
     program.add_argument("--version", action=Version, nargs=0, help="print the version")
     _add_serve(program)
+    _add_halves(program)
     _add_demo(program)
     _add_test(program)
     _add_decode(program)
@@ -115,7 +143,16 @@ def build() -> Parser:
     _add_verify(program)
     add_user(program)
     add_config(program)
+    add_control(program)
+    add_cache(program)
     return program
+
+
+def _add_halves(program: Parser) -> None:
+    monitor, front = program.command("monitor", _MONITOR), program.command("front", _FRONT)
+    takes_config(monitor)
+    for half in (monitor, front):
+        half.add_argument("--socket", default=MEETING, metavar="PATH", help="where the two meet (default: %(default)s)")
 
 
 def _add_serve(program: Parser) -> None:
@@ -145,6 +182,7 @@ def _add_test(program: Parser) -> None:
     way = test.add_mutually_exclusive_group()
     way.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     way.add_argument("--direct", action="store_true", help="decide in this process instead of asking the daemon, as the user it says")
+    test.add_argument("--trace", action="store_true", help="tell each step of the decision (--socket: the listener that it comes to)")
     test.add_argument("--client-ip", metavar="A", help="the mail client's address, sent as Cyrus SASL 2.2 does")
     test.add_argument("--count", metavar="N", type=_positive, default=1, help="ask N times, one after the other")
     takes_config(test)

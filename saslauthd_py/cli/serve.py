@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace, _: Environment) -> Record | Text:
 
     from saslauthd_py import app
 
-    app.serve(checked.settings)
+    app.serve(path)
     return Text("")
 
 

@@ -79,6 +79,10 @@ class Connections:
         self._incomplete: dict[Connection, None] = {}
         self._by_peer: dict[int, dict[Connection, None]] = defaultdict(dict)
 
+    def limit(self, most: int, most_per_peer: int) -> None:
+        """From now on. Those that are over it stay."""
+        self._most, self._most_per_peer = most, most_per_peer
+
     def __len__(self) -> int:
         return len(self._open)
 

@@ -8,12 +8,16 @@ from saslauthd_py.cache import Cache, Proof
 
 
 class Inline:
-    """The proofs of one listener, by the bytes of a request. `span` says where the bytes end that say who asks what; 0: not whole."""
+    """The proofs of one listener, by the bytes of a request. `span` says where the bytes end that say who asks what; 0: not whole.
 
-    def __init__(self, cache: Cache, listener: int, span: Callable[[bytes], int]) -> None:
+    `exact`: what follows them is heard too (the client's address), so a request that has more is left to a task, which logs it.
+    """
+
+    def __init__(self, cache: Cache, listener: int, span: Callable[[bytes], int], *, exact: bool = False) -> None:
         self._cache = cache
         self._keyed = cache.state(listener).copy
         self._span = span
+        self._exact = exact
 
     def decide(self, frame: bytes) -> Proof | None:
         """The proof that answers this frame inline. The clock is read after the recv, before the look (rule C6)."""
@@ -24,7 +28,7 @@ class Inline:
         state = self._keyed()
         state.update(frame)
         proof = cache.proofs.get(state.digest())  # a frame that is, byte for byte, a remembered span is that request: nothing to parse
-        if proof is None:
+        if proof is None and not self._exact:
             end = self._span(frame)
             if not 0 < end < len(frame):
                 return None

@@ -15,7 +15,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import trio
 
@@ -49,7 +49,7 @@ class Loop:
         self._soonest = float("inf")
         self._sooner = trio.Event()
         self._left = trio.Event()
-        self._listening = False
+        self._listening = True
         self._resume_at: float | None = None
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._beat_in, self._beat_out = socket.socketpair()
@@ -60,8 +60,27 @@ class Loop:
     def add(self, listener: socket.socket, port: Port) -> None:
         """Serve this listener too, from the next turn on."""
         self._listeners[port] = listener
-        self._selector.register(listener, selectors.EVENT_READ, port)
-        self._listening = True
+        if self._listening:
+            self._selector.register(listener, selectors.EVENT_READ, port)
+
+    def remove(self, port: Port) -> None:
+        """Accept nobody on this port any more; those that it has accepted are served on."""
+        port.settle()
+        listener = self._listeners.pop(port)
+        self._hot.discard(port)
+        if self._listening:
+            self._selector.unregister(listener)
+
+    def replace(self, old: Port, new: Port) -> None:
+        """Serve the listener of one port by another from now on, and with it those clients that have not asked yet."""
+        listener = self._listeners[old]
+        self.remove(old)
+        self._listeners[new] = listener
+        if self._listening:
+            self._selector.register(listener, selectors.EVENT_READ, new)
+        for connection in self._parked:
+            if connection.port is old and connection.state is State.REQUEST:
+                connection.port = new
 
     async def serve(self) -> None:
         """Until cancelled. What a port raises for one client closes that client; anything else ends the daemon."""
@@ -146,8 +165,17 @@ class Loop:
     async def drained(self) -> None:
         """Return when no client is left that has a whole request or has not read its reply. Cancellation changes nothing."""
         while self.connections.whole():
+            await self._one_less()
+
+    async def left(self, ports: Collection[Port]) -> None:
+        """Return when no client of these ports is left. Cancellation changes nothing."""
+        while any(connection.port in ports for connection in self.connections.all()):
+            await self._one_less()
+
+    async def _one_less(self) -> None:
+        if self._left.is_set():
             self._left = trio.Event()
-            await self._left.wait()
+        await self._left.wait()
 
     def shut(self) -> None:
         """Close everything that is the loop's. Nothing is served after this."""

@@ -6,6 +6,7 @@ after the other, so that a waiting client works while the next one is served. Li
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -23,7 +24,8 @@ from saslauthd_py.front.inline import Inline
 from saslauthd_py.front.loop import BATCH
 from saslauthd_py.front.ports import Front, PortSettings
 from saslauthd_py.front.sockets import NOW, STREAM, UNIX, Stream, acceptor
-from saslauthd_py.log import kv
+from saslauthd_py.log import request_id
+from saslauthd_py.log.style import Asked
 from saslauthd_py.verdict import Accepted, Rejected, Unavailable, UnknownUser
 
 _logger = logging.getLogger(__name__)
@@ -53,13 +55,14 @@ class Refusal:
 class Dialect:
     """What one protocol says and means: its two replies, `span` as `Inline` takes it, and `read`, which never raises for its bytes.
 
-    `read` gives None as long as a request is not whole.
+    `read` gives None as long as a request is not whole. `exact`: as `Inline` takes it.
     """
 
     ok: bytes
     no: bytes
     span: Callable[[bytes], int]
     read: Callable[[bytes], Attempt | Refusal | None]
+    exact: bool = False
 
 
 class OneRequestPort:
@@ -72,7 +75,7 @@ class OneRequestPort:
         self._front = front
         self._held = held
         self._accept = acceptor(listener)
-        self._inline = Inline(front.cache, settings.number, dialect.span)
+        self._inline = Inline(front.cache, settings.number, dialect.span, exact=dialect.exact)
         self._young: list[Stream] = []
 
     def round(self) -> int:
@@ -89,7 +92,8 @@ class OneRequestPort:
             except BlockingIOError:
                 break
             except OSError as error:
-                self._front.loop.exhausted(self, error)
+                if error.errno != errno.EINVAL:  # shut down, and nobody waits in it any more (rule H1)
+                    self._front.loop.exhausted(self, error)
                 break
             try:
                 frame = client.recv(READ, NOW)
@@ -110,7 +114,7 @@ class OneRequestPort:
                 client.close()
         self._young += young
         if hits:
-            self._front.record.hits(hits)
+            self._front.record.hits(hits, self.path)
         self._wait_for(silent)
         return read
 
@@ -174,7 +178,7 @@ class OneRequestPort:
         proof = self._inline.decide(connection.frame)
         if proof is not None:
             self._answer(connection, self._dialect.ok, more=False)
-            self._front.record.hits([(proof, connection.peer)])
+            self._front.record.hits([(proof, connection.peer)], self.path)
             return
         match self._dialect.read(connection.frame):
             case None:
@@ -194,12 +198,13 @@ class OneRequestPort:
 
     async def _serve(self, connection: Connection, question: Question) -> None:
         """One request by a task: decided within the deadline, answered at its time, or closed."""
+        request_id.begin()
         began, attempt = trio.current_time(), question.attempt
         decision = Decision(Unavailable(f"no answer within {self._settings.deadline:g} s"), str(attempt.identity))
         try:
             with trio.move_on_after(self._settings.deadline):
                 decision = await self._front.authenticator.verify(question)
-            asked = kv.Asked(attempt.service, self.path, attempt.address, trio.current_time() - began)
+            asked = Asked(attempt.service, self.path, attempt.address, trio.current_time() - began)
             self._front.record.decision(decision, asked, connection.peer)
             await self._deliver(connection, decision, began, address_known=attempt.address is not None)
         except Exception:

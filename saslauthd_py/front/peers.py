@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 
 from saslauthd_py.front.sockets import PEERCRED, PEERCRED_SIZE, SOL_SOCKET, Stream
 from saslauthd_py.log import escape
@@ -28,9 +29,10 @@ def uid(raw: bytes) -> int:
 
 
 class Peers:
-    """Names of peers, forgotten every second, for a pid may be used again."""
+    """Names of peers, forgotten every second, for a pid may be used again. `written`: a process's own name as the log has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, written: Callable[[bytes], bytes] = escape.field) -> None:
+        self._written = written
         self.known: dict[bytes, bytes] = {}
         self._second = 0
 
@@ -51,5 +53,5 @@ class Peers:
                 os.close(descriptor)
         except OSError:
             comm = b"?"
-        text = self.known[raw] = b"%b[%d]" % (escape.field(comm), pid)
+        text = self.known[raw] = b"%b[%d]" % (self._written(comm), pid)
         return text

@@ -15,7 +15,7 @@ from saslauthd_py.wire import saslauthd as wire
 def dialect(default_realm: str = "", *, trusted: bool = False, compat_limits: bool = False) -> Dialect:
     """`default_realm` for names without one; `trusted`: the peer is believed when it names its own client's address (rule D10)."""
     limits = wire.COMPAT_LIMITS if compat_limits else wire.LIMITS
-    return Dialect(wire.OK, wire.NO, wire.span, _Reading(default_realm, trusted, limits).read)
+    return Dialect(wire.OK, wire.NO, wire.span, _Reading(default_realm, trusted, limits).read, exact=trusted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,17 +44,29 @@ def bind(spec: ListenerSpec) -> Listener:
     _check_owner(spec)
     with opened(spec.path) as directory, _reported(spec, directory), contextlib.ExitStack() as undo:
         _check_directory(directory, spec)
-        name, temporary = os.path.basename(spec.path), temporary_name(os.path.basename(spec.path))
-        listener = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        listener.setblocking(False)
         with _acting(spec, directory):
-            _clear(directory, name, spec.path)
-            listener.bind(directory.at(temporary))
-            undo.callback(_forget, directory, temporary, spec)
-            inode = _settle(directory, temporary, spec)
-        listener.listen(BACKLOG)  # with our own ids, for SO_PEERCRED shows clients who called it
+            _clear(directory, os.path.basename(spec.path), spec.path)
+        listener, temporary, inode = _make(spec, directory, undo)
         with _acting(spec, directory):
             _publish(directory, temporary, spec.path, inode)
+        undo.pop_all()
+        return Listener(spec.path, listener, inode)
+
+
+def replace(spec: ListenerSpec, old: Listener) -> Listener:
+    """As `bind`, at a path that leads to `old`, another listener of ours: renamed over it, so that there is always one that answers.
+
+    Whoever looked the name up before still connects to `old`: let it serve on for a while (rule H1). Raises ListenError.
+    """
+    _check_owner(spec)
+    with opened(spec.path) as directory, _reported(spec, directory), contextlib.ExitStack() as undo:
+        _check_directory(directory, spec)
+        name = os.path.basename(spec.path)
+        if not os.path.samestat(directory.stat(name), old.inode):
+            raise ListenError(f"{spec.path} leads to another socket than ours: move it away, or choose another path")
+        listener, temporary, inode = _make(spec, directory, undo)
+        with _acting(spec, directory):
+            os.rename(temporary, name, src_dir_fd=directory.descriptor, dst_dir_fd=directory.descriptor)
         undo.pop_all()
         return Listener(spec.path, listener, inode)
 
@@ -76,6 +88,19 @@ def unlink_own(listener: Listener) -> None:
     """
     with contextlib.suppress(ListenError, PermissionError, FileNotFoundError), opened(listener.path) as directory:
         directory.remove(os.path.basename(listener.path), listener.inode)
+
+
+def _make(spec: ListenerSpec, directory: Directory, undo: contextlib.ExitStack) -> tuple[socket.socket, str, os.stat_result]:
+    """A socket that listens under a name that nobody knows, that name, and what it is."""
+    temporary = temporary_name(os.path.basename(spec.path))
+    listener = undo.enter_context(socket.socket(socket.AF_UNIX, spec.type))
+    listener.setblocking(False)
+    with _acting(spec, directory):
+        listener.bind(directory.at(temporary))
+        undo.callback(_forget, directory, temporary, spec)
+        inode = _settle(directory, temporary, spec)
+    listener.listen(BACKLOG)  # with our own ids, for SO_PEERCRED shows clients who called it
+    return listener, temporary, inode
 
 
 def _check_owner(spec: ListenerSpec) -> None:

@@ -1,19 +1,19 @@
-"""The listeners that a configuration asks for: each inherited, or bound with the owner that it names."""
+"""The listeners that a configuration asks for: inherited, or bound with the owner that it names; kept, replaced or let go at a reload."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from saslauthd_py import privileges
 from saslauthd_py.config.settings import Listen, Settings
-from saslauthd_py.listeners.binding import Listener, bind, check, unlink_own
+from saslauthd_py.listeners.binding import Listener, bind, check, replace, unlink_own
 from saslauthd_py.listeners.inheriting import choose, inherited
-from saslauthd_py.listeners.spec import ListenError, resolve
+from saslauthd_py.listeners.spec import ListenError, ListenerSpec, resolve
 from saslauthd_py.privileges import Ids
 
 
@@ -24,6 +24,7 @@ class Bound:
     settings: Listen
     socket: socket.socket
     ours: Listener | None = None
+    spec: ListenerSpec | None = None
 
 
 def bind_all(settings: Settings) -> list[Bound]:
@@ -47,12 +48,53 @@ def bind_all(settings: Settings) -> list[Bound]:
         return bound
 
 
-def check_all(settings: Settings) -> None:
-    """Raise what `bind_all` would, and bind nothing; sockets that a service manager hands over are not known here."""
+def rebind_all(settings: Settings, before: Sequence[Bound]) -> list[Bound]:
+    """The listeners for a new configuration: those of `before` at the same path are kept, in whatever spelling it stands.
+
+    One of ours whose owner or mode has changed is replaced; others are bound. All or none, but that a replaced one has lost its name.
+    Raises ListenError, PrivilegeError.
+    """
     ids = daemon_ids(settings)
+    known = {os.path.normpath(one.settings.path): one for one in before}
+    with ExitStack() as undo:
+        new: list[Bound] = []
+        undo.callback(let_go, new)
+        found: dict[int, Bound] = {}
+        late: list[tuple[int, Listen, ListenerSpec, Listener]] = []
+        for place, listen in enumerate(settings.listen):
+            old, spec = known.get(os.path.normpath(listen.path)), _spec(listen, ids)
+            if old is None:
+                new.append(_bind_spec(listen, spec))
+                found[place] = new[-1]
+            elif old.ours is None or old.spec == spec:
+                found[place] = Bound(listen, old.socket, old.ours, old.spec)
+            else:
+                late.append((place, listen, spec, old.ours))
+        for place, listen, spec, ours in late:  # last: what fails before leaves every name as it was
+            listener = replace(spec, ours)
+            found[place] = Bound(listen, listener.socket, listener, spec)
+            new.append(found[place])
+        undo.pop_all()
+    return [found[place] for place in range(len(settings.listen))]
+
+
+def unlink_gone(before: Sequence[Bound], now: Sequence[Bound]) -> None:
+    """Take away the names that are ours and lead to no listener of `now`. The sockets stay open."""
+    names = {os.path.normpath(one.settings.path) for one in now}
+    for one in before:
+        if one.ours is not None and os.path.normpath(one.settings.path) not in names:
+            unlink_own(one.ours)
+
+
+def check_all(settings: Settings, before: Sequence[Bound] = ()) -> None:
+    """Raise what `bind_all` would, and bind nothing; sockets that a service manager hands over, and those of `before`, are passed over."""
+    ids = daemon_ids(settings)
+    known = {os.path.normpath(one.settings.path) for one in before}
     for listen in settings.listen:
         allowed_ids(listen)
-        check(resolve(listen.user, listen.group, listen.mode, listen.path, ids))
+        spec = _spec(listen, ids)
+        if os.path.normpath(listen.path) not in known:
+            check(spec)
 
 
 def let_go(bound: list[Bound]) -> None:
@@ -85,5 +127,13 @@ def _bind_one(listen: Listen, given: Mapping[str, socket.socket], ids: Ids) -> B
     allowed_ids(listen)
     if taken := choose(given, listen.path):
         return Bound(listen, taken)
-    ours = bind(resolve(listen.user, listen.group, listen.mode, listen.path, ids))
-    return Bound(listen, ours.socket, ours)
+    return _bind_spec(listen, _spec(listen, ids))
+
+
+def _bind_spec(listen: Listen, spec: ListenerSpec) -> Bound:
+    ours = bind(spec)
+    return Bound(listen, ours.socket, ours, spec)
+
+
+def _spec(listen: Listen, ids: Ids) -> ListenerSpec:
+    return resolve(listen.user, listen.group, listen.mode, listen.path, ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import socket
 from dataclasses import dataclass
 
 from saslauthd_py.privileges import Ids
@@ -21,7 +22,7 @@ class ListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """A UNIX stream socket to be bound: its absolute path, its owner and group, and its permission bits.
+    """A UNIX socket to be bound: its absolute path, its owner and group, its permission bits, and of which type it is.
 
     Raises ListenError for a path that no client could connect to.
     """
@@ -30,6 +31,7 @@ class ListenerSpec:
     uid: int
     gid: int
     mode: int
+    type: socket.SocketKind = socket.SOCK_STREAM
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/") or "\0" in self.path or self.path.rsplit("/", 1)[1] in ("", ".", ".."):

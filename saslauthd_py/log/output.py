@@ -1,4 +1,4 @@
-"""Where lines go and what stands in front of them: standard error, the journal's priorities, or a file."""
+"""The log of a process: a style, a destination, and the least level that is written."""
 
 from __future__ import annotations
 
@@ -6,53 +6,73 @@ import logging
 import os
 import sys
 import time
-from dataclasses import dataclass
+from types import MappingProxyType
 
+from saslauthd_py.log import cyrus, json_lines, kv, request_id
+from saslauthd_py.log.destination import Descriptor, Destination, File
+from saslauthd_py.log.style import Style
+from saslauthd_py.log.syslog import Syslog
 from saslauthd_py.log.writer import Writer
 
-_PRIORITY = {logging.DEBUG: b"<7>", logging.INFO: b"<6>", logging.WARNING: b"<4>", logging.ERROR: b"<3>", logging.CRITICAL: b"<2>"}
+STYLES: MappingProxyType[str, Style] = MappingProxyType({"kv": kv, "cyrus": cyrus, "json": json_lines})
+"""Every style by its name in the configuration."""
 
 
-@dataclass(slots=True)
 class Output:
-    """One destination. `prefix` is what a line of that level begins with, at this moment; `writes` whether it is wanted at all."""
+    """Lines are made of `prefix` and a body of `style`, and handed to `writer`; nothing here waits."""
 
-    writer: Writer
-    journal: bool
-    level: int = logging.INFO
-    _second: int = -1
-    _stamp: str = ""
+    def __init__(self, destination: Destination, style: Style = kv, level: int = logging.INFO) -> None:
+        self.style = style
+        self.level = level
+        self.writer = Writer(destination, self._notice)
+        self._destination = destination
+        self._second = -1
+        self._prefixes: dict[int, bytes] = {}
 
     def writes(self, level: int) -> bool:
         """Is a line of this level written?"""
         return level >= self.level
 
     def prefix(self, level: int) -> bytes:
-        """The journal knows time and name by itself; everything else gets the time (UTC) and the level in words."""
-        if self.journal:
-            return _PRIORITY[level]
+        """What a line of this level begins with, at this moment."""
         now = int(time.time())
         if now != self._second:
-            self._second, self._stamp = now, _stamp(now)
-        return f"{self._stamp} {logging.getLevelName(level)} ".encode()
+            self._second = now
+            self._prefixes.clear()
+        prefix = self._prefixes.get(level)
+        if prefix is None:
+            prefix = self._prefixes[level] = self._destination.opening(self.style, level, now)
+        return prefix
+
+    def reopen(self) -> None:
+        """Write to the file that has the log's name now: after logrotate. No line is lost. OSError: then the old one is written on."""
+        self._destination.reopen()
+
+    def close(self) -> None:
+        """Write what waits, and no more."""
+        if self.writer.close():  # else its thread would write to whatever gets the number of the descriptor next
+            self._destination.close()
+
+    def _notice(self, lost: int, why: str) -> bytes:  # called by the writer's thread
+        opening = self._destination.opening(self.style, logging.WARNING, int(time.time()))
+        return opening + self.style.message(f"{lost} log lines were lost: {why}", "", "")[0] + b"\n"
 
 
-def open_output(to: str, level: str) -> Output:
-    """`to`: "stderr", "journal" or "file:PATH", or "auto": the journal where a service manager connected it. OSError: cannot open PATH."""
-    descriptor = sys.stderr.fileno()
+def open_output(to: str, level: str, style: str = "kv") -> Output:
+    """`to`, `level` and `style` as in the configuration: "auto" is the journal where a service manager connected it, else standard error.
+
+    OSError: cannot open the file. Nothing keeps it from starting without syslog.
+    """
+    return Output(_destination(to), STYLES[style], logging.getLevelNamesMapping()[level.upper()])
+
+
+def _destination(to: str) -> Destination:
     if to.startswith("file:"):
-        descriptor = os.open(to.removeprefix("file:"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-    journal = to == "journal" or (to == "auto" and _is_journal(descriptor))
-
-    def notice(lost: int, why: str) -> bytes:  # called by the writer's thread
-        front = _PRIORITY[logging.WARNING] if journal else f"{_stamp(int(time.time()))} WARNING ".encode()
-        return front + f"{lost} log lines were lost: {why}\n".encode()
-
-    return Output(Writer(descriptor, notice), journal, logging.getLevelNamesMapping()[level.upper()])
-
-
-def _stamp(now: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        return File(to.removeprefix("file:"))
+    if to == "syslog":
+        return Syslog()
+    descriptor = sys.stderr.fileno()
+    return Descriptor(descriptor, journal=to == "journal" or (to == "auto" and _is_journal(descriptor)))
 
 
 def _is_journal(descriptor: int) -> bool:
@@ -66,10 +86,13 @@ class Handler(logging.Handler):
     def __init__(self, output: Output) -> None:
         super().__init__(output.level)
         self._output = output
+        self._formatter = logging.Formatter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A record of several lines stays together, each with its prefix."""
-        prefix = self._output.prefix(min(record.levelno // 10 * 10, logging.CRITICAL))
-        text = self.format(record).encode("utf-8", "backslashreplace")
-        self._output.writer.lines.append(b"".join(prefix + line + b"\n" for line in text.splitlines() or [b""]))
-        self._output.writer.turn()
+        """What is logged while a request is worked on has its id. A record of several lines stays together, each with its prefix."""
+        output, number = self._output, request_id.current()
+        prefix = output.prefix(min(record.levelno // 10 * 10, logging.CRITICAL))
+        traceback = self._formatter.formatException(record.exc_info) if record.exc_info else ""
+        bodies = output.style.message(record.getMessage(), traceback, request_id.written(number) if number else "")
+        output.writer.lines.extend([prefix + body + b"\n" for body in bodies])
+        output.writer.turn()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
+
+from saslauthd_py.log.destination import Destination
 
 PAUSE = 0.005
 """Seconds between two writes: a list taken every 5 ms cost a tenth of what a queue did."""
@@ -13,12 +14,7 @@ PAUSE = 0.005
 MOST_WAITING = 10_000
 """Lines. More are dropped and counted: a stalled disk or journal never stops a login."""
 
-
 _TOO_FAST = "they came faster than they could be written"
-
-
-def _plain(lost: int, why: str) -> bytes:
-    return f"{lost} log lines were lost: {why}\n".encode()
 
 
 class Writer:
@@ -27,15 +23,14 @@ class Writer:
     Lines that were lost are told by a line of their own, that `notice` makes of their number and why, as soon as one can be written.
     """
 
-    def __init__(self, descriptor: int, notice: Callable[[int, str], bytes] = _plain) -> None:
+    def __init__(self, destination: Destination, notice: Callable[[int, str], bytes]) -> None:
         self.lines: list[bytes] = []
-        self._descriptor = descriptor
+        self._destination = destination
         self._notice = notice
         self._overflowed = 0  # the loop's
         self._failed = 0  # the thread's, as all below
         self._told = 0
         self._why = _TOO_FAST
-        self._torn = False
         self._wake = threading.Semaphore(0)
         self._asleep = False
         self._closing = False
@@ -57,18 +52,19 @@ class Writer:
             self._asleep = False
             self._wake.release()
 
-    def close(self, timeout: float = 2.0) -> None:
-        """Write what waits, for at most `timeout` seconds, and end the thread."""
+    def close(self, timeout: float = 2.0) -> bool:
+        """Write what waits, for at most `timeout` seconds, and end the thread. False: it still hangs in a write."""
         self._closing = True
         self._wake.release()
         self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:
             taken = self.lines[:]  # copy, then cut: each is one step under the interpreter lock, so no line appended meanwhile is lost
             del self.lines[: len(taken)]
             if taken:
-                self._write(b"".join(taken))
+                self._write(taken)
             elif self._closing:
                 return
             else:
@@ -83,19 +79,11 @@ class Writer:
             return
         self._wake.acquire()
 
-    def _write(self, block: bytes) -> None:
+    def _write(self, taken: list[bytes]) -> None:
         lost = self.dropped - self._told
-        head = (b"\n" if self._torn else b"") + (self._notice(lost, self._why) if lost else b"")
-        whole = rest = head + block
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-            self._why = _TOO_FAST
-        except OSError as error:  # a full disk, a closed pipe: logins go on
-            self._why = error.strerror or "cannot be written"
-        sent = len(whole) - len(rest)
-        if sent:
-            self._torn = whole[sent - 1 : sent] != b"\n"
-        if sent >= len(head):
+        head = [self._notice(lost, self._why)] if lost else []
+        written, why = self._destination.write(head + taken)
+        self._why = why or _TOO_FAST
+        if written:
             self._told += lost
-        self._failed += block[max(0, sent - len(head)) :].count(b"\n")
+        self._failed += len(taken) - max(0, written - len(head))

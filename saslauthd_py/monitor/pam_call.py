@@ -22,6 +22,7 @@ import pam  # type: ignore[import-untyped]  # it has no types
 from saslauthd_py.config.settings import PamSettings
 from saslauthd_py.credential import service_word
 from saslauthd_py.monitor import accounts
+from saslauthd_py.monitor.errors import PamUnusable
 from saslauthd_py.wire.monitor import Answer, Call, Refusal, Stage
 
 DIRECTORIES = ("/etc/pam.d", "/usr/lib/pam.d")
@@ -43,10 +44,6 @@ class _Handle(Protocol):
     """python-pam's structure around the pointer that libpam gave out."""
 
     handle: int
-
-
-class PamUnusable(Exception):
-    """This machine's PAM cannot be asked. Its text is one line."""
 
 
 def prepare() -> None:

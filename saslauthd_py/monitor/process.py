@@ -7,18 +7,19 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from saslauthd_py import listeners, privileges
 from saslauthd_py.config.load import Checked
-from saslauthd_py.config.settings import WorkerSettings
-from saslauthd_py.listeners import Bound
+from saslauthd_py.config.settings import Settings
+from saslauthd_py.listeners import Listener, ListenError
 from saslauthd_py.monitor import front, worker
 from saslauthd_py.monitor.channel import pair, receive, send
-from saslauthd_py.monitor.slots import Slots
-from saslauthd_py.wire.monitor import Begin, Configuration, End, Frame, Listening, Malformed, Serving, Working
+from saslauthd_py.monitor.offers import Offers, Served, pools_of
+from saslauthd_py.wire.monitor import Controlling, Declined, End, Frame, Malformed, Opened, Reload, Retired, Serving
 
 DRAIN_MARGIN = 5.0
 """Seconds that a front may take to end after its own deadline for what is under way."""
@@ -26,6 +27,7 @@ DRAIN_MARGIN = 5.0
 _TERMINATING = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_TERMINATING, signal.SIGHUP, signal.SIGCHLD)
 _FAILED = 70
+_PEERCRED = struct.Struct("iII")
 
 
 class FrontEnded(Exception):
@@ -39,68 +41,122 @@ class FrontEnded(Exception):
 def serve(checked: Checked, path: str) -> None:
     """Run the daemon with this configuration, read from `path`, until SIGTERM or SIGINT and what was under way is answered.
 
-    As root, before any thread is started. Raises ListenError, PrivilegeError, PamUnusable before anybody is served; FrontEnded.
+    SIGHUP reads the file again. As root, before any thread is started. Raises ListenError, PrivilegeError, PamUnusable before anybody is
+    served; FrontEnded.
     """
-    os.umask(0o077)
-    privileges.raise_nofile()
-    settings = checked.settings
-    pools = tuple(one for one in settings.backend.values() if isinstance(one, WorkerSettings))
-    ids = listeners.daemon_ids(settings)
-    with _signals() as wake, ExitStack() as stack:
-        bound = listeners.bind_all(settings)
-        stack.callback(listeners.let_go, bound)
-        for pool in pools:
-            worker.prepare(pool)
-        privileges.seal()
-        gc.freeze()  # a collection in a fork would copy every page
+    with _signals() as wake, _ready(checked) as control, ExitStack() as stack:
         ours, theirs = pair()
         stack.enter_context(ours)
         with theirs:
-            pid = front.start(ids, (ours, theirs))
-        monitor = _Monitor(pid, ours, pools)
+            monitor = _Monitor(front.start(listeners.daemon_ids(checked.settings), (ours, theirs)), ours)
+        _tend(monitor, checked, path, control, wake)
+
+
+def attend(checked: Checked, path: str, meeting: str, ready: Callable[[], object]) -> None:
+    """As `serve`, for a front that is a unit of its own and comes to the socket at `meeting`, once: when it goes, the monitor ends too.
+
+    `ready` is called when it may come.
+    """
+    with _signals() as wake, _ready(checked) as control, ExitStack() as stack:
+        there = listeners.bind_meeting(checked.settings, meeting)
+        stack.callback(there.socket.close)
+        stack.callback(listeners.unlink_own, there)
+        ready()
+        ours = _met(there.socket, wake, listeners.daemon_ids(checked.settings).uid)
+        if ours is not None:
+            stack.enter_context(ours)
+            _tend(_Monitor(None, ours), checked, path, control, wake)
+
+
+@contextmanager
+def _ready(checked: Checked) -> Iterator[Listener | None]:
+    """A process that may fork, and the control socket."""
+    os.umask(0o077)
+    privileges.raise_nofile()
+    with _control(checked.settings) as control:
+        for pool in pools_of(checked.settings):
+            worker.prepare(pool)
+        privileges.seal()
+        gc.freeze()  # a collection in a fork would copy every page
+        yield control
+
+
+def _tend(monitor: _Monitor, checked: Checked, path: str, control: Listener | None, wake: socket.socket) -> None:
+    with ExitStack() as stack:
         stack.callback(monitor.end_all)
-        monitor.hand_over(checked.text, path, bound)
-        monitor.run(wake, bound, settings.server.deadline + DRAIN_MARGIN)
+        served = Served(checked, monitor.channel, 0)
+        served.bound += listeners.bind_all(checked.settings)
+        monitor.offers = Offers(served, path)
+        with suppress(OSError):  # a front that is gone is seen by its end
+            if control is not None:
+                send(monitor.channel, Controlling(), control.socket.fileno())
+            served.hand_over(path)
+        monitor.run(wake)
+
+
+def _met(there: socket.socket, wake: socket.socket, uid: int) -> socket.socket | None:
+    """The channel to the first who comes and is the daemon's user; None: told to end before."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(wake, selectors.EVENT_READ)
+        selector.register(there, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is wake:
+                    if _heard(wake).intersection(_TERMINATING):
+                        return None
+                    continue
+                with suppress(BlockingIOError):
+                    came, _ = there.accept()
+                    if _uid(came) == uid:
+                        came.setblocking(True)
+                        return came
+                    _say(f"user id {_uid(came)} is not the front's: refused")
+                    came.close()
+
+
+def _uid(channel: socket.socket) -> int:
+    uid: int = _PEERCRED.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))[1]
+    return uid
 
 
 class _Monitor:
-    def __init__(self, pid: int, channel: socket.socket, pools: tuple[WorkerSettings, ...]) -> None:
-        self._front: int | None = pid
+    """`pid` of a front that is our child; None: it is a unit of its own. `offers` before anything else is called but `end_all`."""
+
+    def __init__(self, pid: int | None, channel: socket.socket) -> None:
+        self.channel = channel
+        self.offers: Offers | None = None
+        self._front = pid
+        self._there = True
         self._status = 0
-        self._channel = channel
-        self._slots = Slots(pools, self._hand_worker)
         self._asked_to_stop = False
         self._stop_at: float | None = None
 
-    def hand_over(self, text: str, path: str, bound: list[Bound]) -> None:
-        """All that the front needs before it can begin. A front that is gone is seen by its end."""
-        with suppress(OSError):
-            with _in_memory(text) as descriptor:
-                send(self._channel, Configuration(os.fsencode(path)), descriptor)
-            for place, one in enumerate(bound):
-                send(self._channel, Listening(place), one.socket.fileno())
-            self._slots.fill()
-            send(self._channel, Begin())
+    @property
+    def _serving(self) -> Offers:
+        assert self.offers is not None  # noqa: S101 - as the class says
+        return self.offers
 
-    def run(self, wake: socket.socket, bound: list[Bound], patience: float) -> None:
-        """Until the front has ended. `bound` are taken away as soon as a stop is asked for, so that a new daemon may have them."""
+    def run(self, wake: socket.socket) -> None:
+        """Until the front has ended. The listeners go as soon as a stop is asked for, so that a new daemon may have their paths."""
         with selectors.DefaultSelector() as selector:
             selector.register(wake, selectors.EVENT_READ)
-            selector.register(self._channel, selectors.EVENT_READ)
-            while self._front is not None:
-                again = self._slots.fill() if self._stop_at is None else self._time_left()
+            selector.register(self.channel, selectors.EVENT_READ)
+            while self._there:
+                again = self._serving.fill() if self._stop_at is None else self._time_left()
                 for key, _ in selector.select(again):
-                    if key.fileobj is self._channel:
-                        if not self._listen():
-                            selector.unregister(self._channel)
-                    else:
-                        self._signalled(_heard(wake), bound, patience)
+                    if key.fileobj is not self.channel:
+                        self._signalled(_heard(wake))
+                    elif not self._listen():
+                        selector.unregister(self.channel)
                 self._reap()
         self._judge()
 
     def end_all(self) -> None:
         """Nothing of the daemon outlives the monitor."""
-        self._slots.kill_all()
+        if self.offers is not None:
+            for served in self.offers:
+                served.slots.close()
+            listeners.let_go(self.offers.current.bound)
         if self._front is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._front, signal.SIGKILL)
@@ -108,14 +164,10 @@ class _Monitor:
             while True:
                 os.waitpid(-1, 0)
 
-    def _hand_worker(self, frame: Working, end: socket.socket) -> None:
-        with suppress(OSError):  # the front is gone: its end comes next, and the worker sees the same
-            send(self._channel, frame, end.fileno())
-
     def _listen(self) -> bool:
         """One frame of the front's. What is none is nobody's order, and ends nobody; False: the front has closed its end."""
         try:
-            frame, descriptors = receive(self._channel, socket.MSG_DONTWAIT)
+            frame, descriptors = receive(self.channel, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         except Malformed as error:
@@ -125,36 +177,48 @@ class _Monitor:
             return self._lost()
         for descriptor in descriptors:
             os.close(descriptor)
-        return self._obey(frame)
+        return self._lost() if frame is None else self._obey(frame)
 
-    def _obey(self, frame: Frame | None) -> bool:
+    def _obey(self, frame: Frame) -> bool:
         match frame:
-            case None:
-                return self._lost()
             case End():
-                self._slots.end(frame)
+                for served in self._serving:
+                    served.slots.end(frame)
+            case Reload(asked):
+                self._serving.reload(asked)
+            case Opened():
+                self._serving.opened()
+            case Declined():
+                self._serving.declined()
             case Serving():
-                pass
+                self._serving.serving()
+            case Retired(first_pool):
+                self._serving.retired(first_pool)
             case _:
                 _say(f"a frame from the front is ignored: {type(frame).__name__} is none of its own")
         return True
 
     def _lost(self) -> bool:
         """A front that has closed its channel cannot be told anything any more (rule A5)."""
-        if self._front is not None and self._stop_at is None:
+        if self._front is None:
+            self._there = False
+        elif self._stop_at is None:
             self._stop_at = time.monotonic() + DRAIN_MARGIN
         return False
 
-    def _signalled(self, numbers: set[int], bound: list[Bound], patience: float) -> None:
-        if self._front is None:
+    def _signalled(self, numbers: set[int]) -> None:
+        if self._asked_to_stop:
             return
-        if signal.SIGHUP in numbers:
-            os.kill(self._front, signal.SIGHUP)
-        if not self._asked_to_stop and numbers.intersection(_TERMINATING):
-            listeners.let_go(bound)
+        if numbers.intersection(_TERMINATING):
+            listeners.let_go(self._serving.current.bound)
             self._asked_to_stop = True
-            self._stop_at = time.monotonic() + patience
-            os.kill(self._front, signal.SIGTERM)
+            self._stop_at = time.monotonic() + self._serving.current.settings.server.deadline + DRAIN_MARGIN
+            if self._front is None:  # whoever ends the front does so by its own unit
+                self._there = False
+            else:
+                os.kill(self._front, signal.SIGTERM)
+        elif signal.SIGHUP in numbers:
+            self._serving.reload(0)
 
     def _time_left(self) -> float:
         left = (self._stop_at or 0.0) - time.monotonic()
@@ -172,10 +236,12 @@ class _Monitor:
             if pid == 0:
                 return
             if pid == self._front:
-                self._front, self._status = None, status
-            elif ended := self._slots.reaped(pid, status):
-                with suppress(OSError):
-                    send(self._channel, ended)
+                self._front, self._status, self._there = None, status, False
+                continue
+            for ended in [served.slots.reaped(pid, status) for served in self._serving]:
+                if ended is not None:
+                    with suppress(OSError):
+                        send(self.channel, ended)
 
     def _judge(self) -> None:
         if os.WIFSIGNALED(self._status):
@@ -184,7 +250,23 @@ class _Monitor:
         if code := os.WEXITSTATUS(self._status):
             raise FrontEnded("", code)  # it has said why
         if not self._asked_to_stop:
-            raise FrontEnded("the front ended although nobody asked it to", _FAILED)
+            raise FrontEnded("the front ended, and nobody here had asked it to", _FAILED)
+
+
+@contextmanager
+def _control(settings: Settings) -> Iterator[Listener | None]:
+    """The control socket while the monitor lives; None where it cannot be had: logins come first."""
+    try:
+        control = listeners.bind_control(settings)
+    except (ListenError, OSError) as error:
+        _say(f"no control socket, so `status` and `reload` will not work: {error}")
+        yield None
+        return
+    try:
+        yield control
+    finally:
+        listeners.unlink_own(control)
+        control.socket.close()
 
 
 @contextmanager
@@ -209,19 +291,6 @@ def _heard(wake: socket.socket) -> set[int]:
         return set(wake.recv(4096))
     except BlockingIOError:
         return set()
-
-
-@contextmanager
-def _in_memory(text: str) -> Iterator[int]:
-    """A descriptor of a file that nobody else can open or change, positioned at its start."""
-    descriptor = os.memfd_create("configuration", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(text.encode())
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _say(line: str) -> None:

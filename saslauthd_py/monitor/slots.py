@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -19,6 +20,10 @@ SHORTEST_LIFE = 0.05
 """Seconds from one start in a slot to the next: a worker that always ends at once shall not keep the machine busy."""
 
 
+_generations = itertools.count(1)  # over all configurations: an order for a worker of the one before ends nobody of the next
+_MOST = 0xFFFFFFFF
+
+
 @dataclass(slots=True)
 class _Slot:
     pool: int
@@ -31,17 +36,21 @@ class _Slot:
 class Slots:
     """Starts, ends and replaces workers. `pools` are the backends that have some, in the order that frames count them in.
 
-    `hand_over` gives a frame and the front's end of a new worker to the front.
+    `hand_over` gives a frame and the front's end of a new worker to the front. `first` is the number of the first of `pools`: those
+    of two configurations, which live beside each other for a while, have no number in common.
     """
 
-    def __init__(self, pools: Sequence[WorkerSettings], hand_over: Callable[[Working, socket.socket], None]) -> None:
+    def __init__(self, pools: Sequence[WorkerSettings], hand_over: Callable[[Working, socket.socket], None], first: int = 0) -> None:
+        self.first = first
+        self.closed = False
         self._pools = pools
         self._hand_over = hand_over
         self._slots = [_Slot(pool) for pool, settings in enumerate(pools) for _ in range(settings.processes)]
-        self._generation = 0
 
     def fill(self) -> float | None:
         """Start a worker in every empty slot whose time has come. Returns the seconds until the next one's has, None: all are filled."""
+        if self.closed:
+            return None
         now = time.monotonic()
         waits = []
         for number, slot in enumerate(self._slots):
@@ -67,23 +76,28 @@ class Slots:
             if slot.pid == pid:
                 _kill(pid)  # what it left behind
                 slot.pid = 0
-                return None if slot.told_to_end or status == 0 else Ended(slot.pool, number, status)
+                return None if slot.told_to_end or status == 0 else Ended(self.first + slot.pool, number, status)
         return None
 
-    def kill_all(self) -> None:
-        """The daemon ends."""
+    def __len__(self) -> int:
+        """How many of them have a worker."""
+        return sum(slot.pid != 0 for slot in self._slots)
+
+    def close(self) -> None:
+        """Kill all, and start none any more."""
+        self.closed = True
         for slot in self._slots:
             if slot.pid:
                 slot.told_to_end = True
                 _kill(slot.pid)
 
     def _start(self, number: int, slot: _Slot) -> None:
-        self._generation += 1
+        generation = next(_generations) & _MOST
         ends = pair()
         try:
             slot.pid = worker.start(self._pools[slot.pool], ends)
-            slot.generation, slot.started, slot.told_to_end = self._generation, time.monotonic(), False
-            self._hand_over(Working(slot.pool, number, slot.generation), ends[0])
+            slot.generation, slot.started, slot.told_to_end = generation, time.monotonic(), False
+            self._hand_over(Working(self.first + slot.pool, number, generation), ends[0])
         finally:
             for end in ends:  # held here, an end would hide that the other side is gone
                 end.close()

@@ -22,6 +22,8 @@ _VERSION = 1
 _HEAD = struct.Struct("!BBHI")  # version, kind, size of the whole frame, checksum of all but these four bytes
 _LISTENER = struct.Struct("!H")
 _WORKER = struct.Struct("!HHI")
+_CONFIGURATION = struct.Struct("!HI")
+_NUMBERED = struct.Struct("!I")
 _ENDED = struct.Struct("!HHI")
 _SLOT = struct.Struct("!HI")
 _CALL = struct.Struct("!IBHHHH")
@@ -80,9 +82,14 @@ class Standing(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Monitor to front, with a descriptor of the text: the configuration that both go by, and the name of the file it was read from."""
+    """Monitor to front, with a descriptor of the text: the configuration that both go by, and the name of the file it was read from.
+
+    `first_pool`: the number of its first backend with workers. `asked`: the Reload that it answers, 0 where nobody in the front asked.
+    """
 
     path: bytes
+    first_pool: int = 0
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,13 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class Controlling:
+    """Monitor to front, with a listening socket: the one for `[control]`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Working:
-    """Monitor to front, with the front's end of a worker: the one in `slot`, for the backend at place `pool`."""
+    """Monitor to front, with the front's end of a worker: the one in `slot`, for the backend whose number is `pool`."""
 
     pool: int
     slot: int
@@ -103,12 +115,51 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Monitor to front: every listener has been sent."""
+    """Monitor to front: at the start, all has been handed over; later, all but the listeners, and the front is to open what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Front to monitor: every listener answers."""
+    """Front to monitor: every listener answers. At a reload: and the configuration of before serves no new request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Front to monitor: read the configuration again. `asked` numbers the requests, from 1."""
+
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Front to monitor: the new configuration could be opened; its listeners may be bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Monitor to front: the new listeners have been sent, and all others are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Front to monitor: the new configuration cannot be opened, for this reason; all stays as it is."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Monitor to front: the new configuration cannot be used, for this reason; all stays as it is."""
+
+    text: bytes
+    asked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """Front to monitor: the last request of the configuration whose workers begin at this pool is answered."""
+
+    first_pool: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +172,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Monitor to front: the worker that was in `slot` of the backend at place `pool` ended by itself, with this status of wait(2)."""
+    """Monitor to front: the worker that was in `slot` of the backend whose number is `pool` ended by itself; `status` as of wait(2)."""
 
     pool: int
     slot: int
@@ -159,7 +210,24 @@ class Answer:
     account: bytes = b""
 
 
-Frame = Configuration | Listening | Working | Begin | Serving | End | Ended | Call | Answer
+Frame = (
+    Configuration
+    | Listening
+    | Working
+    | Begin
+    | Serving
+    | End
+    | Ended
+    | Call
+    | Answer
+    | Reload
+    | Opened
+    | Switch
+    | Declined
+    | Failed
+    | Retired
+    | Controlling
+)
 
 _KINDS: dict[type[Frame], int] = {
     Listening: 1,
@@ -171,6 +239,13 @@ _KINDS: dict[type[Frame], int] = {
     Answer: 7,
     Configuration: 8,
     Ended: 9,
+    Reload: 10,
+    Opened: 11,
+    Switch: 12,
+    Declined: 13,
+    Failed: 14,
+    Retired: 15,
+    Controlling: 16,
 }
 _LAST, _URGENT = 1, 1
 
@@ -204,7 +279,7 @@ def decode(data: bytes) -> Frame:
         raise Malformed(str(error)) from None
 
 
-def _body(frame: Frame) -> bytes:
+def _body(frame: Frame) -> bytes:  # noqa: C901 - one short line for each kind
     match frame:
         case Listening(place):
             return _LISTENER.pack(place)
@@ -217,10 +292,18 @@ def _body(frame: Frame) -> bytes:
         case Answer():
             numbers = (frame.id, _LAST * frame.last, frame.stage, frame.code, min(frame.delay, _NUMBER), min(frame.took, _NUMBER))
             return _ANSWER.pack(*numbers, frame.expires) + frame.account
-        case Begin() | Serving():
+        case Begin() | Serving() | Opened() | Switch() | Controlling():
             return b""
-        case Configuration(path):
-            return path
+        case Configuration(path, first_pool, asked):
+            return _CONFIGURATION.pack(first_pool, asked) + path
+        case Reload(asked):
+            return _NUMBERED.pack(asked)
+        case Declined(text):
+            return text
+        case Failed(text, asked):
+            return _NUMBERED.pack(asked) + text
+        case Retired(first_pool):
+            return _LISTENER.pack(first_pool)
         case Ended(pool, slot, status):
             return _ENDED.pack(pool, slot, status)
 
@@ -242,7 +325,7 @@ def _parse_answer(body: bytes) -> Answer:
     return Answer(number, Stage(stage), code, delay, took, expires, _flag(flags), body[_ANSWER.size :])
 
 
-def _parse_mark(mark: type[Begin] | type[Serving], body: bytes) -> Frame:
+def _parse_mark(mark: type[Begin | Serving | Opened | Switch | Controlling], body: bytes) -> Frame:
     if body:
         raise ValueError("bytes where there are none")
     return mark()
@@ -267,7 +350,14 @@ def _flag(flags: int) -> bool:
 
 
 _PARSERS: dict[int, Callable[[bytes], Frame]] = {
-    _KINDS[Configuration]: Configuration,
+    _KINDS[Configuration]: lambda body: Configuration(body[_CONFIGURATION.size :], *_CONFIGURATION.unpack_from(body)),
+    _KINDS[Reload]: lambda body: Reload(*_NUMBERED.unpack(body)),
+    _KINDS[Opened]: partial(_parse_mark, Opened),
+    _KINDS[Switch]: partial(_parse_mark, Switch),
+    _KINDS[Controlling]: partial(_parse_mark, Controlling),
+    _KINDS[Declined]: Declined,
+    _KINDS[Failed]: lambda body: Failed(body[_NUMBERED.size :], *_NUMBERED.unpack_from(body)),
+    _KINDS[Retired]: lambda body: Retired(*_LISTENER.unpack(body)),
     _KINDS[Listening]: lambda body: Listening(*_LISTENER.unpack(body)),
     _KINDS[Working]: lambda body: Working(*_WORKER.unpack(body)),
     _KINDS[Begin]: partial(_parse_mark, Begin),

@@ -22,6 +22,10 @@ MD5CRYPT = "$1$benching$/DRztBkvbEiA7Hq1.g.zN1"
 ARGON2ID = "$argon2id$v=19$m=8,t=1,p=1$YmVuY2hpbmdiZW5jaGluZw$E+qBBX3+DI0e+N48K55cfw"
 """SECRET, stored as cheaply as can be: what is measured is what a cache decides, and filling it should take seconds."""
 
+SHA512CRYPT = "$6$benching$dR.1r/4bEGlhlYVdrEIDt9BE/qhAOB.QFESfHcB.oTbHQROKK5K/H30J.a7AHGWUZb0yyzjBiQt7HqEc2.L7./"
+YESCRYPT = "$y$j9T$benchingbenchingbench.$s/20CmerBN3Tq7JBOF/HsdXmcpBGwNOGSZ7NOqld009"
+"""SECRET at each scheme's own cost, as passwd(1) stores it: most shadow files hold one of the two."""
+
 _SETTLE = 0.05
 """Seconds after a run, in which a daemon ends what it does behind its answers: the last block of its log."""
 
@@ -60,7 +64,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Bench:
-    """`rounds` and `requests` say how much to measure; `tries` how many logins a cause; `say` shows progress."""
+    """`rounds` and `requests` say how much to measure; `tries` how many logins a cause; `say` shows progress.
+
+    `scheme` is that of the system accounts' passwords in the flood.
+    """
 
     directory: str
     generator: Generator
@@ -68,6 +75,7 @@ class Bench:
     rounds: int
     requests: int
     tries: float
+    scheme: str
     say: Callable[[str], None]
 
     @cached_property

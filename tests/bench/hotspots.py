@@ -6,17 +6,17 @@ import os
 import pstats
 import shutil
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from tests.bench import ours, processes
+from tests.bench import ours
 from tests.bench.bench import Bench
 from tests.bench.failures import BenchError
 from tests.bench.report import Row, Section
+from tests.monitor.monitored import program
 
 _SECONDS = 10
 _SHOWN = 25
@@ -25,18 +25,30 @@ _SHOWN = 25
 def run(bench: Bench, clients: int) -> Section:
     """What took most by itself: lines of Python in all threads (py-spy), or functions in the main one (cProfile)."""
     bench.say(f"profile: {clients} clients")
-    program = shutil.which("py-spy")
-    shares = _sampled(bench, clients, program) if program else _traced(bench, clients)
+    sampler = shutil.which("py-spy")
+    shares = _sampled(bench, clients, sampler) if sampler else _traced(bench, clients)
     total = sum(shares.values()) or 1.0
     rows = tuple(Row(name, (f"{share / total:.1%}",)) for name, share in islice(sorted(shares.items(), key=lambda item: -item[1]), _SHOWN))
-    return Section(f"profile, {clients} clients, {'py-spy' if program else 'cProfile'}", ("own time",), rows, dict(shares))
+    return Section(f"profile, {clients} clients, {'py-spy' if sampler else 'cProfile'}", ("own time",), rows, dict(shares))
 
 
-def _sampled(bench: Bench, clients: int, program: str) -> dict[str, float]:
+def _sampled(bench: Bench, clients: int, sampler: str) -> dict[str, float]:
     path = os.path.join(bench.directory, "stacks")
     with ours.started(bench.installation) as own, _load(bench, own.socket, clients):
-        pid = max(own.pids(), key=lambda pid: processes.cpu((pid,)))
-        command = [program, "record", "--pid", str(pid), "--duration", str(_SECONDS), "--rate", "500", "--format", "raw", "--output", path]
+        command = [
+            sampler,
+            "record",
+            "--pid",
+            str(own.front),
+            "--duration",
+            str(_SECONDS),
+            "--rate",
+            "500",
+            "--format",
+            "raw",
+            "--output",
+            path,
+        ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise BenchError(f"py-spy: {done.stderr.strip()}")
@@ -50,7 +62,8 @@ def _sampled(bench: Bench, clients: int, program: str) -> dict[str, float]:
 
 def _traced(bench: Bench, clients: int) -> dict[str, float]:
     path = os.path.join(bench.installation.directory, "store", "profile")  # the daemon's user writes it, after its drop
-    command = (sys.executable, "-m", "cProfile", "-o", path, "-m", "saslauthd_py", "serve")
+    hook = f"import atexit, cProfile; profile = cProfile.Profile(); atexit.register(profile.dump_stats, {path!r}); profile.enable()"
+    command = [*(program(monitor=hook) if os.geteuid() else program(front=hook)), "serve"]
     with ours.started(bench.installation, command) as own, _load(bench, own.socket, clients) as loaded:
         loaded.wait(_SECONDS)
     try:

@@ -1,4 +1,4 @@
-"""`saslauthd-py serve` on a store of the bench's, as a service manager starts it: ready by sd_notify, standard error into a file."""
+"""`saslauthd-py serve` on accounts of the bench's, as a service manager starts it: ready by sd_notify, standard error into a file."""
 
 from __future__ import annotations
 
@@ -13,28 +13,47 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import saslauthd_py
 from tests.bench import processes
 from tests.bench.accounts import Account, fill
 from tests.bench.failures import BenchError
+from tests.interop.daemon import front_of
+from tests.interop.pam_machine import PamMachine
 
 _SERVE = (sys.executable, "-m", "saslauthd_py", "serve")
 _USER = "nobody"
 _PATIENCE = 30.0
+
+UNLIMITED = """
+[admission]   # what is measured are wrong secrets without end
+per_account = "off"
+per_network = "off"
+per_pair = "off"
+"""
+UNDELAYED = """
+[failure]
+delay = "0s"
+"""
+"""Sections, for what shows only without limit or delay."""
 
 _CONFIGURATION = """\
 [server]
 user = "{user}"
 group = "{group}"
 
-[failure]
-delay = "{delay}"
+[control]
+path = "{directory}/control"
 
 [[listen]]
 protocol = "saslauthd"
 path = "{directory}/mux"
 
+{backend}{sections}"""
+
+_STORE = """\
 [backend.users]
 type = "store"
 path = "{directory}/store/users.db"
@@ -45,12 +64,22 @@ realm = "*"
 backends = ["users"]
 """
 
+_SYSTEM = """\
+[backend.system]
+type = "{kind}"
+
+[[route]]
+realm = ""
+backends = ["system"]
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A directory with a configuration and a store."""
+    """A directory with a configuration. `prefix`: words before the daemon's command, which put it into a machine of its own."""
 
     directory: str
+    prefix: tuple[str, ...] = ()
 
     @property
     def configuration(self) -> str:
@@ -72,8 +101,18 @@ class Ours:
         """Where it listens."""
         return os.path.join(self.directory, "mux")
 
+    @property
+    def front(self) -> int:
+        """The process that reads what clients send."""
+        return front_of(self.process.pid)
+
+    @property
+    def monitor(self) -> int | None:
+        """The process that does what needs root; there is none where the bench is not root."""
+        return self.process.pid if self.process.pid != self.front else None
+
     def pids(self) -> tuple[int, ...]:
-        """Its processes."""
+        """Its processes: the monitor, the front, the workers."""
         return processes.below(self.process.pid)
 
     def misses(self) -> int:
@@ -85,16 +124,31 @@ class Ours:
         return sum(b" accepted " in line and b" cached=yes" not in line for line in lines)
 
 
-def install(directory: str, accounts: Sequence[Account], delay: str = "2s") -> Installation:
-    """A store of these accounts, and the configuration to serve it. BenchError: the store cannot be made."""
-    owner = pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam(_USER)
+def install(directory: str, accounts: Sequence[Account], sections: str = "") -> Installation:
+    """A store of these accounts, and the configuration to serve it; `sections` are added. BenchError: the store cannot be made."""
     os.mkdir(directory, 0o755)
-    installation = Installation(directory)
-    names = {"user": owner.pw_name, "group": grp.getgrgid(owner.pw_gid).gr_name}
-    with open(installation.configuration, "w") as file:
-        file.write(_CONFIGURATION.format(**names, delay=delay, directory=directory))
-    fill(os.path.join(directory, "store", "users.db"), accounts, owner)
+    installation = _configured(Installation(directory), _STORE.format(directory=directory), sections)
+    fill(os.path.join(directory, "store", "users.db"), accounts, _owner())
     return installation
+
+
+def install_in(machine: PamMachine, kind: Literal["pam", "shadow"], sections: str = "") -> Installation:
+    """The configuration to serve a machine's own accounts; `sections` are added."""
+    directory = machine.directory / "daemon"
+    directory.mkdir(mode=0o755)
+    return _configured(Installation(str(directory), tuple(machine.prefix)), _SYSTEM.format(kind=kind), sections)
+
+
+def _configured(installation: Installation, backend: str, sections: str) -> Installation:
+    owner = _owner()
+    names = {"user": owner.pw_name, "group": grp.getgrgid(owner.pw_gid).gr_name}
+    text = _CONFIGURATION.format(**names, directory=installation.directory, backend=backend, sections=sections)
+    Path(installation.configuration).write_text(text)
+    return installation
+
+
+def _owner() -> pwd.struct_passwd:
+    return pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam(_USER)
 
 
 @contextmanager
@@ -106,7 +160,7 @@ def started(installation: Installation, wrapper: Sequence[str] = _SERVE) -> Iter
         heard.bind(notify)
         os.chmod(notify, 0o666)  # noqa: S103 - the daemon speaks after it has dropped its privileges
         begun = time.monotonic()
-        command = [*wrapper, "--config", installation.configuration]
+        command = [*installation.prefix, *wrapper, "--config", installation.configuration]
         process = subprocess.Popen(command, stderr=log, cwd="/", env=_environment(notify))
         try:
             yield Ours(installation.directory, process, _wait(process, heard, log.name) - begun)

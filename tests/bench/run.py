@@ -16,7 +16,7 @@ from dataclasses import asdict
 # Last, so that an installed saslauthd_py is the one that is measured.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.bench import causes, compare, growth, hotspots, stalls, starting
+from tests.bench import causes, compare, flood, growth, hotspots, stalls, starting
 from tests.bench.bench import Bench
 from tests.bench.failures import BenchError
 from tests.bench.generator import Generator
@@ -25,11 +25,13 @@ from tests.bench.report import Section, render
 SCENARIOS: dict[str, Callable[[Bench], Iterator[Section]]] = {
     "compare": compare.run,
     "stalls": stalls.run,
+    "flood": flood.run,
     "causes": causes.run,
     "memory": growth.run,
     "start": starting.run,
 }
 
+_TRIES = "; ".join(f"{tries:,} for {subject}" for subject, tries in causes.TRIES.items())
 _DIRECTORY = tempfile.gettempdir() if os.geteuid() else "/var/lib"
 """As root, one whose whole path only root can write, as on a real site."""
 
@@ -42,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.chmod(directory, 0o755)  # noqa: S103 - the daemon's user passes through it
     sections: list[Section] = []
     try:
-        bench = Bench(directory, Generator(directory), options.identities, options.rounds, options.requests, options.tries, _say)
+        amounts = (options.identities, options.rounds, options.requests, options.tries)
+        bench = Bench(directory, Generator(directory), *amounts, options.scheme, _say)
         for section in _sections(bench, options):
             sections.append(section)
             _say("")
@@ -82,7 +85,8 @@ def _options() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=5, help="runs of each kind, turn about (default: %(default)s)")
     add("--requests", type=int, default=100_000, help="in one run of the comparison, a quarter with one client (default: %(default)s)")
     add("--identities", type=int, default=10_000, help="accounts that log in (default: %(default)s)")
-    add("--tries", type=float, default=1.0, metavar="PART", help="of the 5,000 or 1,000 tries a cause (default: %(default)s)")
+    add("--tries", type=float, default=1.0, metavar="PART", help=f"of the tries a cause: {_TRIES} (default: %(default)s)")
+    add("--scheme", choices=flood.SCHEMES, default=next(iter(flood.SCHEMES)), help="of the passwords in the flood (default: %(default)s)")
     add(
         "--profile",
         type=int,

@@ -1,4 +1,4 @@
-"""The peer: Cyrus saslauthd with its shadow mechanism and its cache, in namespaces of its own.
+"""The peer: Cyrus saslauthd in namespaces of its own, with its shadow mechanism and its cache, or with PAM.
 
 It sees a passwd and a shadow file of ours in place of the machine's, and the first process of its PID namespace ends with our end
 of a pipe: whatever becomes of the bench, no process of the daemon stays behind.
@@ -19,8 +19,11 @@ from typing import IO, NamedTuple
 
 from tests.bench import processes
 from tests.bench.failures import BenchError
+from tests.interop.pam_machine import PamMachine
 
-_START = """
+_PROCESSES = 5  # saslauthd(8): the default of -n, itself included
+_PIDS = ("--pid", "--fork", "--kill-child")
+_START_SHADOW = """
 set -e
 mount --make-rprivate / 2>/dev/null || true  # not in a chroot whose / is no mount point: there nothing is shared to begin with
 mount --bind "$1/passwd" /etc/passwd
@@ -28,8 +31,12 @@ mount --bind "$1/shadow" /etc/shadow
 saslauthd -a shadow -c -s 8192 -m "$1"
 exec cat >/dev/null
 """
+_START_PAM = f"""
+set -e
+saslauthd -a pam -n {_PROCESSES} -m "$1"
+exec cat >/dev/null
+"""
 _PATIENCE = 10.0
-_PROCESSES = 5  # saslauthd(8): the default of -n, itself included
 
 
 class CacheStatistics(NamedTuple):
@@ -57,7 +64,7 @@ def cache_statistics(path: str) -> CacheStatistics:
 
 @dataclass(slots=True)
 class Stock:
-    """A running daemon. `lifetime`: seconds that it remembers a login; `path` is its directory."""
+    """A running daemon. `path` is its directory; `lifetime`: seconds that it remembers a login, and `misses`, are of one with a cache."""
 
     path: str
     namespace: subprocess.Popen[bytes]
@@ -83,20 +90,36 @@ class Stock:
 @contextmanager
 def started(directory: str, names: list[str], encoding: str) -> Iterator[Stock]:
     """The daemon, while it knows these names, all with one secret as `encoding`. BenchError: no root, not installed, does not start."""
-    if os.geteuid():
-        raise BenchError(
-            "stock saslauthd needs a shadow file of its own in a mount namespace: run as root, or name other scenarios by --only"
-        )
-    if not shutil.which("saslauthd"):
-        raise BenchError("no saslauthd to compare with: apt-get install sasl2-bin")
+    _check()
     path = os.path.join(directory, "stock")
     os.mkdir(path, 0o755)
     _write_accounts(path, names, encoding)
+    unshared = ["unshare", "--mount", "--propagation", "unchanged", *_PIDS]
+    with _running(path, [*unshared, "sh", "-c", _START_SHADOW, "sh", path]) as daemon:
+        yield daemon
+
+
+@contextmanager
+def started_in(machine: PamMachine) -> Iterator[Stock]:
+    """The daemon with PAM, in a machine that has its own. BenchError as `started`."""
+    _check()
+    path = machine.directory / "daemon"
+    path.mkdir(mode=0o755)
+    with _running(str(path), ["unshare", *_PIDS, *machine.prefix, "sh", "-c", _START_PAM, "sh", str(path)]) as daemon:
+        yield daemon
+
+
+def _check() -> None:
+    if os.geteuid():
+        raise BenchError("stock saslauthd needs accounts of its own in a mount namespace: run as root, or name other scenarios by --only")
+    if not shutil.which("saslauthd"):
+        raise BenchError("no saslauthd to compare with: apt-get install sasl2-bin")
+
+
+@contextmanager
+def _running(path: str, command: list[str]) -> Iterator[Stock]:
     # -d would keep it in the foreground, but log every login, and end by killing its caller's process group
-    namespace = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "unchanged", "--pid", "--fork", "--kill-child", "sh", "-c", _START, "sh", path],
-        stdin=subprocess.PIPE,
-    )
+    namespace = subprocess.Popen(command, stdin=subprocess.PIPE)
     daemon = Stock(path, namespace)
     try:
         _wait(daemon)

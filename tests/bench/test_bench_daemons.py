@@ -1,17 +1,79 @@
-"""What the bench starts and holds: the stock daemon in its namespaces, and clients that stall."""
+"""What the bench starts and holds: both daemons, in namespaces where they need them, clients that stall, and floods."""
 
 from __future__ import annotations
 
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.bench import processes, stock
-from tests.bench.bench import MD5CRYPT, REALM, SECRET
+from tests.bench import ours, processes, stock
+from tests.bench.asking import Outcome
+from tests.bench.bench import MD5CRYPT, REALM, SECRET, SHA512CRYPT, Daemon
+from tests.bench.flood import _GOOD, _others, _Site
 from tests.bench.generator import Generator, login
 from tests.bench.stalling import Behaviour, stalled
+from tests.bench.system import machine
+from tests.interop.pam_machine import PamMachine
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[str]:
+    """One that every user can search."""
+    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as made:
+        os.chmod(made, 0o755)  # noqa: S103 - the daemon's user finds its way through it
+        yield made
+
+
+def start(name: str, made: PamMachine) -> AbstractContextManager[Daemon]:
+    return stock.started_in(made) if name == "stock" else ours.started(ours.install_in(made, "pam", ours.UNDELAYED + ours.UNLIMITED))
+
+
+@pytest.mark.root
+@pytest.mark.peer("unshare", "saslauthd")
+@pytest.mark.parametrize("name", ["ours", "stock"])
+def test_each_wrong_secret_of_a_flood_is_seen_by_pam(directory: str, name: str) -> None:
+    others = _others(4)
+    with machine(directory, dict.fromkeys([_GOOD, *others], SHA512CRYPT), "nodelay") as made:
+        with start(name, made) as daemon:
+            site = _Site(daemon, made)
+            assert [answer.outcome for answer in site.quiet().good] == [Outcome.OK] * 50
+            for names in ([_GOOD] * 4, others, [_GOOD] * 3):
+                trial = site.flood(names)
+                assert trial.seen
+                assert [answer.outcome for answer in trial.wrong] == [Outcome.NO] * len(names)
+                assert {answer.outcome for answer in trial.good} == {Outcome.OK}
+            pids = daemon.pids()
+            assert len(pids) >= 3
+        assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+@pytest.mark.root
+@pytest.mark.peer("unshare")
+def test_flood_that_pam_has_not_seen_is_not_taken_for_one(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.interop.waiting.PATIENCE", 0.1)
+    with machine(directory, dict.fromkeys([_GOOD, "other"], SHA512CRYPT), "nodelay") as made:
+        known = f"auth [success=1 default=ignore] pam_succeed_if.so quiet user = {_GOOD}\nauth requisite pam_deny.so\n"
+        made.service("smtp", f"{known}auth required pam_unix.so nodelay\naccount required pam_unix.so\n")
+        with start("ours", made) as daemon:
+            trial = _Site(daemon, made).flood(["other"])
+    assert trial.wrong[0].outcome is Outcome.NO
+    assert not trial.seen
+
+
+@pytest.mark.root
+@pytest.mark.peer("unshare")
+def test_front_and_monitor_are_told_apart(directory: str) -> None:
+    with machine(directory, {}) as made, ours.started(ours.install_in(made, "shadow")) as daemon:
+        status = Path(f"/proc/{daemon.front}/status").read_text()
+        assert "NoNewPrivs:\t1" in status
+        assert daemon.monitor == daemon.process.pid != daemon.front
+        assert {daemon.monitor, daemon.front} < set(daemon.pids())
+        assert 0 < processes.memory((daemon.front,)).resident < processes.memory(daemon.pids()).resident
 
 
 @pytest.mark.root

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import causes, compare, growth, stalls, starting
-from tests.bench.bench import Sample
+from saslauthd_py import passwords
+from saslauthd_py.secret import Secret
+from tests.bench import causes, compare, flood, growth, stalls, starting
+from tests.bench.asking import Answer, Outcome
+from tests.bench.bench import SECRET, Sample
 from tests.bench.failures import BenchError
+from tests.bench.flood import Trial
 from tests.bench.generator import Load
+from tests.bench.growth import Stage
 from tests.bench.processes import Memory
 from tests.bench.report import Budget, Row, Section, at_least, at_most, render
 from tests.bench.stock import cache_statistics
@@ -75,11 +80,69 @@ def test_a_cause_may_differ_by_two_per_cent_or_fifty_microseconds() -> None:
     assert causes.section("x", 1, quick).short == ()
 
 
-def test_memory_grows_from_the_full_cache_on() -> None:
+@pytest.mark.parametrize("scheme", flood.SCHEMES)
+def test_hashes_of_the_bench_are_those_of_its_secret(scheme: str) -> None:
+    assert passwords.verify(passwords.recognise(flood.SCHEMES[scheme].stored), Secret(SECRET.encode()))
+
+
+def test_memory_of_the_front_grows_from_the_full_cache_on() -> None:
     stages = {"start": 50, "cache full": 56, "500 logins": 60, "1,000 logins": 62}
-    section = growth.section({stage: Memory(size * 1_000_000, 0) for stage, size in stages.items()}, 0, 10)
+    held = {name: Stage(Memory(size * 1_000_000, 0), Memory(70_000_000, 5_000_000)) for name, size in stages.items()}
+    section = growth.section(held, 0, 10)
     assert section.short == ("1,000 logins",)
-    assert growth.section({"start": Memory(61_000_000, 0), "cache full": Memory(0, 0)}, 1, 10).short == ("start",)
+    assert row(section, "1,000 logins").cells == ("62.0", "0.0", "+6.0", "70.0", "5.0")
+
+
+def test_memory_without_a_monitor() -> None:
+    held = {"start": Stage(Memory(61_000_000, 0)), "cache full": Stage(Memory(0, 0))}
+    section = growth.section(held, 1, 10)
+    assert section.short == ("start",)
+    assert row(section, "start").cells == ("61.0", "0.0", "", "", "")
+    assert section.void
+
+
+def answers(outcome: Outcome, *seconds: float) -> tuple[Answer, ...]:
+    return tuple(Answer(outcome, one) for one in seconds)
+
+
+NOES, GOOD = answers(Outcome.NO, 2.0, 2.5), answers(Outcome.OK, 0.9, 0.010, 0.020)
+QUIET = {flood.OURS_QUIET: [Trial((), answers(Outcome.OK, 0.010, 0.010))]}
+
+
+def test_a_good_login_beside_wrong_ones_may_take_twice_its_quiet_time_and_fifty_milliseconds() -> None:
+    just, late = (Trial(NOES, answers(Outcome.OK, 0.9, seconds, seconds)) for seconds in (0.0699, 0.0701))
+    assert flood.section(QUIET | {flood.OURS_ONE: [just], flood.OURS_MANY: [just]}, "x").short == ()
+    assert flood.section(QUIET | {flood.OURS_ONE: [late], flood.OURS_MANY: [late]}, "x").short == (flood.OURS_ONE, flood.OURS_MANY)
+    assert flood.section(QUIET | {flood.STOCK_FEW: [late]}, "x").short == ()
+
+
+def test_rounds_of_a_flood_are_taken_together() -> None:
+    section = flood.section(QUIET | {flood.OURS_ONE: [Trial(NOES, GOOD), Trial(NOES, answers(Outcome.OK, 0.1))]}, "x")
+    assert row(section, flood.OURS_QUIET).cells == ("", "", "", "", "", "2 of 2", "10.0", "10.0", "10.0")
+    assert row(section, flood.OURS_ONE).cells == ("2 x 2", "4", "0", "all", "2.5", "4 of 4", "500.0", "60.0", "900.0")
+    assert not section.void
+
+
+@pytest.mark.parametrize(
+    ("trial", "why"),
+    [
+        (Trial(NOES, answers(Outcome.CLOSED, 0.01)), "1 good logins were not answered OK"),
+        (Trial((*NOES, *answers(Outcome.CLOSED, 8.0)), GOOD), "1 wrong secrets were not answered NO"),
+        (Trial(answers(Outcome.OK, 8.0), GOOD), "1 wrong secrets were not answered NO"),
+        (Trial(NOES, GOOD, seen=False), "pam_unix has not logged each NO"),
+    ],
+)
+def test_a_flood_with_other_answers_than_expected_is_void(trial: Trial, why: str) -> None:
+    assert flood.section(QUIET | {flood.OURS_ONE: [Trial(NOES, GOOD), trial]}, "x").void == f"{flood.OURS_ONE}: {why}"
+
+
+def test_over_the_limit_a_flood_is_told_nothing() -> None:
+    refused = answers(Outcome.CLOSED, *[1.0] * 170)
+    assert flood.limited_section(Trial((*answers(Outcome.NO, *[2.0] * 30), *refused), GOOD), "x").short == ()
+    unlimited = flood.limited_section(Trial((*answers(Outcome.NO, *[2.0] * 32), *refused), GOOD), "x")
+    assert unlimited.short == (flood.OURS_ONE,)
+    assert not unlimited.void
+    assert flood.limited_section(Trial((*NOES, *answers(Outcome.UNANSWERED, 9.0)), GOOD), "x").void
 
 
 def test_the_median_start_counts() -> None:

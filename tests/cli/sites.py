@@ -23,6 +23,9 @@ group = "{group}"
 [log]
 to = "stderr"
 
+[control]
+path = "{mux}.control"
+
 [failure]
 delay = "0s"
 

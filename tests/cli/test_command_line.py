@@ -25,6 +25,7 @@ from saslauthd_py.cli.main import find, run
 from saslauthd_py.cli.parser import build
 from saslauthd_py.cli.syntax import DEFAULT_CONFIGURATION
 from saslauthd_py.config.load import DEFAULT_PATH, ConfigurationError
+from saslauthd_py.control import client
 from saslauthd_py.passwords import scheme
 from saslauthd_py.store import errors
 from tests.cli.commands import invoke
@@ -36,6 +37,7 @@ def test_commands_are_those_of_this_issue() -> None:
     users = "add passwd list show remove rename lock unlock"
     assert set(COMMANDS) == {
         *("serve", "demo", "test", "decode", "hash", "verify"),
+        *("status", "reload", "cache flush", "unblock", "monitor", "front"),
         *(f"user {verb}" for verb in users.split()),
         *(f"config {verb}" for verb in ("check", "show", "schema")),
     }
@@ -46,7 +48,7 @@ def test_every_command_is_found_in_its_own_file(name: str) -> None:
     assert inspect.signature(find(COMMANDS[name].name)).parameters
 
 
-@pytest.mark.parametrize("name", ["", "user", "config", *COMMANDS])
+@pytest.mark.parametrize("name", ["", "user", "config", "cache", *COMMANDS])
 def test_help_has_exit_status_and_examples(name: str) -> None:
     outcome = invoke(*name.split(), "--help")
     assert (outcome.code, outcome.err) == (0, "")
@@ -54,7 +56,7 @@ def test_help_has_exit_status_and_examples(name: str) -> None:
     codes = [int(line.split()[0]) for line in status.splitlines()]
     assert {64, 70, 130} <= set(codes) <= set(Exit)
     assert codes == sorted(codes)
-    assert name in {"user", "config"} or "\nexamples:\n" in outcome.out
+    assert name in {"user", "config", "cache"} or "\nexamples:\n" in outcome.out
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -121,7 +123,9 @@ def test_every_name_in_the_table_of_codes_is_an_exception(name: str) -> None:
     assert issubclass(getattr(import_module(module), kind), BaseException)
 
 
-@pytest.mark.parametrize("module", [identity, privileges, scheme, errors, saslauthd_py.config.load], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [identity, privileges, scheme, errors, saslauthd_py.config.load, client], ids=lambda module: module.__name__
+)
 def test_every_exception_that_reaches_a_command_has_a_code(module: ModuleType) -> None:
     kinds = list(_exceptions(module))
     assert kinds
@@ -241,7 +245,7 @@ def test_a_file_opened_later_does_not_get_the_number_of_a_closed_stream(installe
     assert 2 < done.returncode < 20
 
 
-@pytest.mark.parametrize("words", ["serve", "serve --check", "user list", "test alice --direct", "config check", "config show"])
+@pytest.mark.parametrize("words", ["serve", "serve --check", "user list", "test alice --direct", "config check", "config show", "status"])
 def test_an_empty_name_of_a_configuration_is_64(words: str) -> None:
     outcome = invoke(*words.split(), "--config", "")
     assert (outcome.code, outcome.out) == (64, "")

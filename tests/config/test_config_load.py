@@ -93,7 +93,7 @@ def test_a_missing_key_has_the_line_of_its_table() -> None:
 
 def test_a_key_of_another_section_is_sent_there() -> None:
     assert complaints(f'{SMALL}[server]\nlevel = "info"') == ["10: server.level: unknown key (did you mean log.level?)"]
-    assert complaints(f'{SMALL}[server]\npath = "/a"') == ["10: server.path: unknown key (did you mean listen.path?)"]
+    assert complaints(f'{SMALL}[server]\npath = "/a"') == ["10: server.path: unknown key (did you mean listen.path or control.path?)"]
     assert complaints(f'deadline = "8s"\n{SMALL}') == ["1: deadline: unknown key (did you mean server.deadline?)"]
 
 

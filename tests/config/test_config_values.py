@@ -20,7 +20,7 @@ DEFAULTS = {
         "user": "saslauthd-py", "group": "saslauthd-py", "deadline": 8.0, "compat_limits": False,
         "max_connections": 10000, "max_connections_per_peer": 2000,
     },
-    "log": {"to": "auto", "level": "info"},
+    "log": {"to": "auto", "style": "kv", "level": "info"},
     "identity": {"default_realm": ""},
     "cache": {"max_entries": 100000},
     "failure": {"delay": 2.0, "max_held_per_listener": 50},
@@ -30,6 +30,8 @@ DEFAULTS = {
         "per_pair": {"count": 10, "seconds": 600.0},
         "trusted_networks": (ip_network("127.0.0.0/8"), ip_network("::1/128")),
     },
+    "control": {"path": "/run/saslauthd-py/control"},
+    "metrics": {"address": None},
 }  # fmt: skip
 DEFAULT_LISTEN = {
     "protocol": "saslauthd", "path": "/run/saslauthd/mux", "user": None, "group": None, "mode": 0o660, "allow_users": (), "trust": None,
@@ -43,7 +45,7 @@ DEFAULT_ROUTE = {
 }  # fmt: skip
 
 
-PLACES = '"auto", "journal", "stderr" or "file:" and an absolute path'
+PLACES = '"auto", "journal", "stderr", "syslog" or "file:" and an absolute path'
 
 
 def listener(**keys: Any) -> Listen:  # whatever an admin may write
@@ -62,8 +64,8 @@ def test_the_keys_and_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("[metrics]", "4: metrics: unknown table"),
-        ('[log]\nstyle = "json"', "5: log.style: unknown key; known here: to, level"),
+        ("[proxy_user]", "4: proxy_user: unknown table"),
+        ('[log]\nrotate = "1d"', "5: log.rotate: unknown key; known here: to, style, level"),
         ("[backend.users]\ntype = 'store'\nscram_upgrade = true", "6: backend.users.scram_upgrade: unknown key"),
         ('[[listen]]\nprotocol = "saslauthd"\npath = "/run/b"\non_unavailable = "fail"', "7: listen[1].on_unavailable: unknown key"),
     ],
@@ -136,10 +138,11 @@ def test_d1_a_delay_over_four_seconds_is_refused() -> None:
         ("server", "group", '"a:b"', 'must be the name of a user or group, not "a:b"'),
         ("server", "user", "1000", "must be a string in quotes, not a whole number"),
         ("server", "user", "1979-05-27", "must be a string in quotes, not a date or time"),
-        ("log", "to", '"syslog"', f'must be {PLACES}, not "syslog"'),
+        ("log", "to", '"sylog"', f'must be {PLACES}, not "sylog" (did you mean "syslog"?)'),
         ("log", "to", '"journald"', f'must be {PLACES}, not "journald" (did you mean "journal"?)'),
         ("log", "to", '"file:log"', f'must be {PLACES}, not "file:log"'),
         ("log", "to", '"file:/"', f'must be {PLACES}, not "file:/"'),
+        ("log", "style", '"cryus"', 'must be "kv", "cyrus" or "json", not "cryus" (did you mean "cyrus"?)'),
         ("log", "level", '"warn"', 'must be "debug", "info", "warning" or "error", not "warn" (did you mean "warning"?)'),
         ("identity", "default_realm", '"a@b"', 'must be a realm such as "example.org", not "a@b"'),
         ("identity", "default_realm", '"*"', 'must be a realm such as "example.org", not "*"'),

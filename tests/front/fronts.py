@@ -25,8 +25,8 @@ from saslauthd_py.front.one_request import Dialect, OneRequestPort
 from saslauthd_py.front.ports import Front, PortSettings
 from saslauthd_py.front.record import Record
 from saslauthd_py.identity import Identity
+from saslauthd_py.log.destination import Descriptor
 from saslauthd_py.log.output import Output
-from saslauthd_py.log.writer import Writer
 from saslauthd_py.metrics import Counters
 from saslauthd_py.queue import Queue
 from saslauthd_py.routing import Member, Route, Routes
@@ -89,7 +89,7 @@ class Running:
     loop: Loop
     cache: Cache
     counters: Counters
-    writer: Writer
+    output: Output
     log: Path
     pulses: list[None]
     used: dict[int, float]
@@ -115,7 +115,7 @@ class Running:
 
     def lines(self) -> list[str]:
         """The log so far; the last thing that a test asks for."""
-        self.writer.close()
+        self.output.writer.close()
         return self.log.read_text().splitlines()
 
 
@@ -153,7 +153,7 @@ async def running(directory: Path, build: Build, backend: ScriptedBackend | None
     listener.listen(1024)
     listener.setblocking(False)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    writer, counters, pulses = Writer(descriptor), Counters(), list[None]()
+    output, counters, pulses = Output(Descriptor(descriptor)), Counters(), list[None]()
     cache = Cache(1000, trio.current_time, [("users", backend)])
     loop = Loop(Connections(build.most, build.per_peer), lambda: pulses.append(None))
     everything = frozenset({"*"})
@@ -163,14 +163,14 @@ async def running(directory: Path, build: Build, backend: ScriptedBackend | None
     try:
         async with trio.open_nursery() as nursery:
             authenticator = Authenticator(routes, cache, nursery, build.port.deadline, Admission(build.admission, trio.current_time))
-            front = Front(loop, authenticator, cache, Record(Output(writer, journal=False), counters), nursery)
+            front = Front(loop, authenticator, cache, Record(output, counters), nursery)
             port = OneRequestPort(listener, build.dialect, replace(build.port, path=path), front, Held(build.delay, build.held))
             loop.add(listener, port)
             nursery.start_soon(loop.serve)
-            yield Running(path, backend, loop, cache, counters, writer, log, pulses, used)
+            yield Running(path, backend, loop, cache, counters, output, log, pulses, used)
             nursery.cancel_scope.cancel()
     finally:
         loop.shut()
         listener.close()
-        writer.close()
+        output.close()
         os.close(descriptor)

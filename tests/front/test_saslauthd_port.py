@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from saslauthd_py.front import saslauthd, sockets
 from saslauthd_py.front.connections import AlreadyAnsweredError, Connection, State
 from saslauthd_py.front.loop import EXHAUSTED_PAUSE
 from saslauthd_py.log import escape
+from saslauthd_py.log.output import Handler
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
 from saslauthd_py.wire import saslauthd as wire
@@ -507,11 +509,40 @@ async def test_every_decision_is_one_line_that_names_the_asking_process(front: R
     accepted, cached, rejected = front.lines()
     for line in (accepted, cached, rejected):
         assert "user=alice@example.test service=smtp" in line
-        assert line.endswith(f"peer={COMM}[{os.getpid()}]")
+        assert f" peer={COMM}[{os.getpid()}] id=" in line
         assert "pw1" not in line
     assert " INFO accepted " in accepted
     assert "cached=yes" in cached
     assert "reason=wrong-secret" in rejected
+    assert len({line.rpartition(" id=")[2] for line in (accepted, cached, rejected)}) == 3
+
+
+async def test_whatever_is_logged_while_a_request_is_worked_on_has_its_id(front: Running, autojump_clock: MockClock) -> None:
+    logger, handler = logging.getLogger("saslauthd_py"), Handler(front.output)
+    logger.addHandler(handler)
+    try:
+        front.backend.verdicts.append(RuntimeError("a bug"))
+        await front.ask(b"first")
+        await front.ask(b"second")
+    finally:
+        logger.removeHandler(handler)
+    bug, *_, trace, first, second = front.lines()
+    assert "bug in backend users" in bug
+    assert trace.endswith(" ERROR   RuntimeError: a bug")
+    ids = [line.rpartition(" id=")[2] for line in (bug, first, second)]
+    assert ids[0] == ids[1] != ids[2]
+
+
+async def test_address_is_in_the_line_of_a_login_that_the_cache_decided(tmp_path: Path, build: Build, autojump_clock: MockClock) -> None:
+    async with running(tmp_path, replace(build, dialect=saslauthd.dialect(trusted=True))) as front:
+        for address in (b"192.0.2.7", b"2001:db8::1", b""):
+            client = address and address + b";25"
+            assert await front.send(wire.encode(wire.Request(b"alice", Secret(b"pw1"), b"smtp", b"example.test", client))) == wire.OK
+        first, second, without = front.lines()
+        assert len(front.backend.asked) == 1
+    assert " address=192.0.2.7 " in first
+    assert " cached=yes address=2001:db8::1 " in second
+    assert "cached=yes peer=" in without, "a request of four fields is answered inline"
 
 
 async def test_client_that_leaves_while_it_waits_leaves_nothing_behind(front: Running, autojump_clock: MockClock) -> None:

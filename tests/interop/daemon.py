@@ -41,6 +41,9 @@ group = "{group}"
 [log]
 to = "stderr"
 
+[control]
+path = "{control}"
+
 [failure]
 delay = "0s"
 """
@@ -62,7 +65,9 @@ def listener(path: Path) -> str:
 class Daemon:
     """`saslauthd-py serve` with one configuration file; started, stopped and killed at will."""
 
-    def __init__(self, configuration: Path, program: Sequence[str] = (sys.executable, "-m", "saslauthd_py")) -> None:
+    PROGRAM = (sys.executable, "-m", "saslauthd_py")
+
+    def __init__(self, configuration: Path, program: Sequence[str] = PROGRAM) -> None:
         """`program` is what takes the words of the command line."""
         self.configuration = configuration
         self._program = program
@@ -94,6 +99,10 @@ class Daemon:
         self._signal(signal.SIGTERM)
         code = self._ended()
         assert code == 0, f"exit code {code}:\n" + "\n".join(self.log())
+
+    def hang_up(self) -> None:
+        """SIGHUP, and no waiting."""
+        self._signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """SIGKILL: it leaves its socket behind."""
@@ -184,6 +193,10 @@ class Site:
         return self.directory / "saslauthd-py.toml"
 
     @property
+    def control(self) -> Path:
+        return self.directory / "control"
+
+    @property
     def mux(self) -> Path:
         """Where this site's own listener is, apart from those of a Postfix."""
         return self.directory / "mux"
@@ -194,7 +207,8 @@ class Site:
 
     def configure(self, listeners: Iterable[str], backend: str = "") -> None:
         """Write the configuration: `listeners` are [[listen]] tables, `backend` more keys of the store."""
-        text = _CONFIGURATION.format(listeners="\n".join(listeners), store=self.store, backend=backend, user=USER, group=GROUP)
+        names = {"user": USER, "group": GROUP, "control": self.control, "store": self.store}
+        text = _CONFIGURATION.format(listeners="\n".join(listeners), backend=backend, **names)
         self.configuration.write_text(text)
 
     def add(self, name: str, password: str | bytes) -> None:

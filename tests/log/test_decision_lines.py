@@ -1,11 +1,10 @@
-"""Decision lines and what they escape (rule B6)."""
+"""Decision lines of the default style, what they escape (rule B6), and how they are written (rule E3)."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,18 @@ from hypothesis import strategies as st
 
 from saslauthd_py.identity import Identity
 from saslauthd_py.log import escape, kv, output
+from saslauthd_py.log.destination import Descriptor
 from saslauthd_py.log.output import Handler, Output, open_output
+from saslauthd_py.log.style import Asked, level
 from saslauthd_py.log.writer import MOST_WAITING, Writer
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 
-ASKED = kv.Asked("smtp", "/run/saslauthd/mux", None, 0.0123)
+ASKED = Asked("smtp", "/run/saslauthd/mux", None, 0.0123)
 FIELD = re.compile(rb"[!#-&(-<>-Z^-~\\]+")
+
+
+def new_writer(descriptor: int) -> Writer:
+    return Writer(Descriptor(descriptor), lambda lost, why: f"{lost} lost: {why}\n".encode())
 
 
 @given(st.binary(max_size=400))
@@ -46,13 +51,13 @@ def test_b6_phrase_is_one_quoted_line(value: str) -> None:
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_b6_no_name_forges_a_field_or_a_line(user: str, service: str) -> None:
-    line = kv.decision(user, Rejected(Reason.WRONG_SECRET), "users", kv.Asked(service, "/run/mux", None, 0))
+    line = kv.decision(user, Rejected(Reason.WRONG_SECRET), "users", Asked(service, "/run/mux", None, 0))
     assert b"\n" not in line
     assert [part.partition(b"=")[0] for part in line.split(b" ")[1:]] == [b"user", b"service", b"listener", b"backend", b"reason", b"ms"]
 
 
 @pytest.mark.parametrize(
-    ("verdict", "level", "expected"),
+    ("verdict", "severity", "expected"),
     [
         (Accepted(Identity("alice")), logging.INFO, "accepted user=a@b service=smtp listener=/run/saslauthd/mux backend=users ms=12.3"),
         (
@@ -72,23 +77,23 @@ def test_b6_no_name_forges_a_field_or_a_line(user: str, service: str) -> None:
         ),
     ],
 )
-def test_line_says_what_was_decided_for_whom_by_whom(verdict: Verdict, level: int, expected: str) -> None:
+def test_line_says_what_was_decided_for_whom_by_whom(verdict: Verdict, severity: int, expected: str) -> None:
     assert kv.decision("a@b", verdict, "users", ASKED).decode() == expected
-    assert kv.level(verdict) == level
-
-
-def test_line_has_the_client_s_address_when_it_is_known() -> None:
-    asked = kv.Asked("smtp", "/run/mux", ip_address("2001:db8::1"), 0)
-    assert b" address=2001:db8::1 " in kv.decision("a", UnknownUser(), "", asked)
+    assert level(verdict) == severity
 
 
 def test_b3_name_without_a_route_is_a_warning() -> None:
-    assert kv.level(Rejected(Reason.NO_ROUTE)) == logging.WARNING
+    assert level(Rejected(Reason.NO_ROUTE)) == logging.WARNING
+
+
+def test_limit_that_was_met_is_a_warning_and_an_outage_is_an_error() -> None:
+    assert level(Unavailable("too many", limited=True)) == logging.WARNING
+    assert level(Unavailable("the disk is gone")) == logging.ERROR
 
 
 def test_e3_lines_of_many_batches_are_written_in_order_and_none_is_lost(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
-    writer = Writer(descriptor)
+    writer = new_writer(descriptor)
     for number in range(5000):
         writer.lines.append(b"%d\n" % number)
         writer.turn()
@@ -100,7 +105,7 @@ def test_e3_lines_of_many_batches_are_written_in_order_and_none_is_lost(tmp_path
 
 def test_e3_stalled_output_drops_lines_and_counts_them_and_never_waits() -> None:
     reading, writing = os.pipe()
-    writer = Writer(writing)
+    writer = new_writer(writing)
     try:
         block = b"x" * 1000 + b"\n"
         for _ in range(3 * MOST_WAITING):
@@ -116,7 +121,7 @@ def test_e3_stalled_output_drops_lines_and_counts_them_and_never_waits() -> None
 
 def test_e3_output_that_fails_is_survived(tmp_path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    writer = Writer(full)
+    writer = new_writer(full)
     writer.lines.append(b"lost\n")
     writer.turn()
     writer.close()
@@ -135,14 +140,14 @@ def test_e3_lost_lines_are_told_when_there_is_room_again_and_a_torn_line_is_ende
         written.append(block[:fits])
         return fits
 
-    writer = Writer(-1, lambda lost, why: f"{lost} lost: {why}\n".encode())
+    writer = new_writer(-1)
     writer.close()
     monkeypatch.setattr(os, "write", write)
-    writer._write(b"one\ntwo\n")
+    writer._write([b"one\n", b"two\n"])
     assert writer.dropped == 2
-    writer._write(b"three\n")
+    writer._write([b"three\n"])
     assert b"".join(written) == b"one\n2 lost: No space left on device\nthree\n"
-    writer._write(b"four\n")
+    writer._write([b"four\n"])
     assert b"".join(written).endswith(b"\nthree\nfour\n")
 
 
@@ -167,15 +172,14 @@ def test_journal_is_known_by_its_stream_and_gets_priorities(monkeypatch: pytest.
     assert output._is_journal(descriptor)
     monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + 1}")
     assert not output._is_journal(descriptor)
-    writer = Writer(descriptor)
-    journal = Output(writer, journal=True)
+    journal = Output(Descriptor(descriptor, journal=True))
     assert [journal.prefix(level) for level in (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)] == [
         b"<3>",
         b"<4>",
         b"<6>",
         b"<7>",
     ]
-    writer.close()
+    journal.close()
     os.close(descriptor)
 
 
@@ -191,7 +195,7 @@ def test_traceback_stays_together_with_a_prefix_on_each_line(file: Path) -> None
         logger.exception("what happened")
     finally:
         logger.removeHandler(handler)
-        out.writer.close()
+        out.close()
     lines = file.read_text().splitlines()
     assert len(lines) > 3
     assert all(" ERROR " in line for line in lines)

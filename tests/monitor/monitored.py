@@ -30,6 +30,9 @@ deadline = "2s"
 [log]
 to = "stderr"
 
+[control]
+path = "{control}"
+
 [failure]
 delay = "0s"
 
@@ -47,7 +50,8 @@ class Site:
         self.mux = directory / "mux"
 
     def configure(self, workers: int = 2, keys: str = "") -> None:
-        text = CONFIGURATION.format(listener=listener(self.mux), workers=workers, keys=keys, user=USER, group=GROUP)
+        names = {"user": USER, "group": GROUP, "control": self.directory / "control"}
+        text = CONFIGURATION.format(listener=listener(self.mux), workers=workers, keys=keys, **names)
         self.configuration.write_text(text)
 
     @contextmanager

@@ -12,7 +12,8 @@ import pytest
 
 from saslauthd_py.config.settings import PamSettings
 from saslauthd_py.monitor import accounts, pam_call
-from saslauthd_py.monitor.pam_call import PamUnusable, answer
+from saslauthd_py.monitor.errors import PamUnusable
+from saslauthd_py.monitor.pam_call import answer
 from saslauthd_py.secret import Secret
 from saslauthd_py.wire.monitor import Answer, Call, Refusal, Stage
 from tests.interop.pam_machine import module

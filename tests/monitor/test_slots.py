@@ -120,8 +120,14 @@ class Site:
         return pid
 
     def reap(self) -> tuple[int, Ended | None]:
-        pid, status = os.waitpid(-1, 0)
-        return pid, self.slots.reaped(pid, status)
+        """The next worker of these slots that ends: the tests' own process may have other children."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            for slot in self.slots._slots:
+                if slot.pid and (ended := os.waitpid(slot.pid, os.WNOHANG))[0]:
+                    return ended[0], self.slots.reaped(*ended)
+            time.sleep(0.002)
+        raise AssertionError("no worker has ended")
 
     def refill(self) -> None:
         while (wait := self.slots.fill()) is not None:
@@ -130,12 +136,10 @@ class Site:
     def close(self) -> None:
         for _, end in self.channels.values():
             end.close()
-        self.slots.kill_all()
-        while True:
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                return
+        living = [slot.pid for slot in self.slots._slots if slot.pid]
+        self.slots.close()
+        for pid in living:
+            os.waitpid(pid, 0)
 
 
 @pytest.fixture

@@ -10,11 +10,13 @@ from pydantic_core import core_schema
 from saslauthd_py.config.settings.admission import AdmissionSettings
 from saslauthd_py.config.settings.backend import BackendSettings
 from saslauthd_py.config.settings.cache import CacheSettings
+from saslauthd_py.config.settings.control import ControlSettings
 from saslauthd_py.config.settings.failure import FailureSettings
 from saslauthd_py.config.settings.identity import IdentitySettings
 from saslauthd_py.config.settings.listen import Listen, Trust
 from saslauthd_py.config.settings.log import LogSettings
 from saslauthd_py.config.settings.login import drops_realm
+from saslauthd_py.config.settings.metrics import MetricsSettings
 from saslauthd_py.config.settings.pam import PamSettings
 from saslauthd_py.config.settings.passwd_file import PasswdFileSettings
 from saslauthd_py.config.settings.route import Route
@@ -30,10 +32,12 @@ __all__ = [
     "AnyBackend",
     "BackendSettings",
     "CacheSettings",
+    "ControlSettings",
     "FailureSettings",
     "IdentitySettings",
     "Listen",
     "LogSettings",
+    "MetricsSettings",
     "PamSettings",
     "PasswdFileSettings",
     "Route",
@@ -90,3 +94,5 @@ class Settings(BaseModel):
     cache: CacheSettings = CacheSettings()
     failure: FailureSettings = FailureSettings()
     admission: AdmissionSettings = AdmissionSettings()
+    control: ControlSettings = ControlSettings()
+    metrics: MetricsSettings = MetricsSettings()

@@ -1,0 +1,123 @@
+"""One configuration at work: its backends, its authenticator, its ports; from the moment it counts until its last request is answered.
+
+A request finishes on the configuration that it began with (rule H1). So for a while there are two, and neither knows of the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import trio
+
+from saslauthd_py.app.composition import Composed, Resources, Shared, composed, worker_names
+from saslauthd_py.app.trial import dialect
+from saslauthd_py.config.settings import Settings
+from saslauthd_py.front.held import Held
+from saslauthd_py.front.loop import Loop
+from saslauthd_py.front.one_request import OneRequestPort
+from saslauthd_py.front.ports import Front, PortSettings
+from saslauthd_py.front.record import Record
+from saslauthd_py.listeners import Bound, allowed_ids
+from saslauthd_py.workers import Workers
+
+_logger = logging.getLogger(__name__)
+
+LOOKED_UP_BEFORE = 1.0
+"""Seconds in which a client may still connect to a listener whose name is gone: it has looked the name up before (rule H1)."""
+
+HELD_LONGEST = 6.0
+"""Seconds beyond the deadline that an answer may be held back: a module's delay, and the work that a no pretends."""
+
+
+class Generation:
+    """`number` counts the configurations of a run from 1; `resources` are closed by `stack`, which is this object's, at its end."""
+
+    def __init__(self, number: int, settings: Settings, resources: Resources, stack: ExitStack, first_pool: int = 0) -> None:
+        self.number = number
+        self.settings = settings
+        self.resources = resources
+        self.first_pool = first_pool
+        self.bound: list[Bound] = []
+        self.ports: dict[OneRequestPort, socket.socket] = {}
+        self._helds: list[Held] = []
+        self._stack = stack
+        self._retired = trio.Event()
+        self._parts: Composed | None = None
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def parts(self) -> Composed:
+        """What decides. Once `serve` has begun."""
+        assert self._parts is not None  # noqa: S101 - as the docstring says
+        return self._parts
+
+    @property
+    def pools(self) -> list[Workers]:
+        """The workers of its backends, in the order in which the monitor counts them."""
+        return [self.resources.workers[name] for name in worker_names(self.settings)]
+
+    async def serve(self, loop: Loop, shared: Shared, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """From the opening of its backends until it is retired and has answered all. Its resources are closed then, also when cancelled."""
+        with self._stack:
+            async with composed(self.settings, self.resources, shared) as parts, trio.open_nursery() as nursery:
+                self._parts, self._nursery = parts, nursery
+                for keep in parts.keepers:
+                    nursery.start_soon(keep)
+                task_status.started()
+                await self._retired.wait()
+                with trio.move_on_after(self.settings.server.deadline + HELD_LONGEST) as leaving:
+                    await loop.left(self.ports)
+                if leaving.cancelled_caught:
+                    _logger.warning("configuration %d: some clients were not answered before its end", self.number)
+                for connection in loop.connections.all():
+                    if connection.port in self.ports:
+                        loop.close(connection)
+                nursery.cancel_scope.cancel()
+
+    def begin(self, loop: Loop, record: Record, before: Generation | None) -> None:
+        """Take over every listener: those that `before` has too at once, so that nobody who connects is turned away. Never waits."""
+        assert self._nursery is not None  # noqa: S101 - `serve` has begun
+        front = Front(loop, self.parts.authenticator, self.parts.cache, record, self._nursery)
+        served: Mapping[socket.socket, OneRequestPort] = {one: port for port, one in before.ports.items()} if before else {}
+        for number, bound in enumerate(self.bound):
+            port = self._port(number, bound, front)
+            if bound.socket in served:
+                loop.replace(served[bound.socket], port)
+            else:
+                loop.add(bound.socket, port)
+            self.ports[port] = bound.socket
+            record.counters.serves(bound.settings.path, bound.settings.protocol)
+
+    def retire(self) -> None:
+        """It gets no new request from here on."""
+        self._retired.set()
+
+    def release(self) -> None:
+        """The daemon is stopping: what is held back goes out now."""
+        for held in self._helds:
+            held.release()
+
+    async def leave(self, loop: Loop, kept: set[socket.socket]) -> None:
+        """Serve the listeners that the next configuration does not have for a while, close them, and retire."""
+        gone = {port: listener for port, listener in self.ports.items() if listener not in kept}
+        if gone:
+            await trio.sleep(LOOKED_UP_BEFORE)
+        for port, listener in gone.items():
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RD)  # from now on connect(2) fails at once; who waits in the backlog is still served
+            while port.round():
+                await trio.lowlevel.checkpoint()
+            loop.remove(port)
+            listener.close()
+        self.retire()
+
+    def _port(self, number: int, bound: Bound, front: Front) -> OneRequestPort:
+        listen = bound.settings
+        settings = PortSettings(number, listen.path, self.settings.server.deadline, allowed_ids(listen))
+        held = Held(self.settings.failure.delay, self.settings.failure.max_held_per_listener)
+        self._helds.append(held)
+        return OneRequestPort(bound.socket, dialect(self.settings, listen), settings, front, held)

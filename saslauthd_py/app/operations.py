@@ -1,0 +1,168 @@
+"""The daemon as its admin drives it: what the control socket can have done."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Protocol
+
+from saslauthd_py import __version__, identity
+from saslauthd_py.app.composition import Composed, Resources, Shared
+from saslauthd_py.app.reloading import ReloadFailed
+from saslauthd_py.app.trial import Trial
+from saslauthd_py.authenticator import Decision
+from saslauthd_py.config.settings import Settings
+from saslauthd_py.control.operations import OperationFailed
+from saslauthd_py.control.protocol import Cause
+from saslauthd_py.control.status import (
+    AdmissionStatus,
+    BackendStatus,
+    CacheStatus,
+    ConnectionsStatus,
+    LimitedStatus,
+    ListenerStatus,
+    LoginsStatus,
+    State,
+    Status,
+    TurnsStatus,
+    WorkersStatus,
+)
+from saslauthd_py.front.connections import Connections
+from saslauthd_py.front.one_request import Refusal
+from saslauthd_py.metrics import Counters
+from saslauthd_py.routing import Member
+from saslauthd_py.wire.saslauthd import Request as Login
+
+DOWN = 3
+"""Outages in a row after which a backend counts as unavailable: fewer may be the fault of one account's record."""
+
+_TOP = 10
+
+
+class Serving(Protocol):
+    """A configuration at work."""
+
+    number: int
+    settings: Settings
+    resources: Resources
+
+    @property
+    def parts(self) -> Composed:
+        """What decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What outlives a configuration, so far as a status tells of it. `began` by time.monotonic; `descriptors` there are for connections."""
+
+    shared: Shared
+    counters: Counters
+    connections: Connections
+    descriptors: int
+    began: float
+    monitored: bool
+
+
+class DaemonOperations:
+    """Implements `control.operations.Operations` for whichever configuration `current` says counts."""
+
+    def __init__(self, run: Run, current: Callable[[], Serving], reload: Callable[[], Awaitable[None]]) -> None:
+        self._run = run
+        self._current = current
+        self._reload = reload
+
+    def status(self) -> Status:
+        """As `Operations.status`."""
+        run, serving = self._run, self._current()
+        settings, cache, counters = serving.settings, serving.parts.cache, run.counters
+        hits = counters.inline + counters.cached
+        looked = hits + counters.looked_up_in_vain
+        busy, waiting = run.shared.hashing.counts()
+        return Status(
+            version=__version__,
+            uptime=time.monotonic() - run.began,
+            generation=serving.number,
+            pid=os.getpid(),
+            monitor_pid=os.getppid() if run.monitored else None,
+            listeners=tuple(ListenerStatus(listen.protocol, listen.path) for listen in settings.listen),
+            connections=ConnectionsStatus(len(run.connections), min(settings.server.max_connections, run.descriptors)),
+            logins=LoginsStatus(counters.accepted + counters.inline, counters.rejected, counters.unavailable),
+            cache=CacheStatus(len(cache.proofs), cache.most, hits / looked if looked else None),
+            hashing=TurnsStatus(run.shared.hashing.places, busy, waiting),
+            admission=self._admission(),
+            backends=tuple(_backend(serving, member) for member in serving.parts.members.values()),
+        )
+
+    async def reload(self) -> None:
+        """As `Operations.reload`."""
+        try:
+            await self._reload()
+        except ReloadFailed as failed:
+            raise OperationFailed(Cause.CONFIGURATION, str(failed)) from failed
+
+    def flush(self, user: str | None) -> int:
+        """As `Operations.flush`."""
+        return self._current().parts.cache.flush(None if user is None else self._accounts(user))
+
+    def unblock(self, what: str) -> int:
+        """As `Operations.unblock`."""
+        admission = self._run.shared.admission
+        try:
+            address = ip_address(what)
+        except ValueError:
+            return admission.unblock_accounts(self._accounts(what))
+        return admission.unblock_address(address)
+
+    async def trace(self, listener: str, login: Login) -> Decision | None:
+        """As `Operations.trace`."""
+        serving = self._current()
+        settings = serving.settings
+        found = next(((number, listen) for number, listen in enumerate(settings.listen) if listen.path == listener), None)
+        if found is None:
+            there = ", ".join(listen.path for listen in settings.listen)
+            raise OperationFailed(Cause.REQUEST, f"{listener}: the daemon does not listen there; it listens at {there}")
+        number, listen = found
+        decision = await Trial(settings, serving.parts.authenticator, serving.parts.cache).ask(listen, number, login)
+        return None if isinstance(decision, Refusal) else decision
+
+    def _accounts(self, user: str) -> set[str]:
+        """What admission, the cache or any backend calls the account that an admin's name means."""
+        serving = self._current()
+        name = identity.split(user, default_realm=serving.settings.identity.default_realm)
+        members = serving.parts.members.values()
+        watched = {member.watched.account(name) for member in members if member.watched is not None}
+        return {identity.account(name)} | {member.account(name) for member in members} | watched - {""}
+
+    def _admission(self) -> AdmissionStatus:
+        admission = self._run.shared.admission
+        top = tuple(LimitedStatus(one.kind, one.name, round(one.failures, 1), one.limit) for one in admission.top(_TOP))
+        return AdmissionStatus(admission.tickets(), self._run.counters.limited, top)
+
+
+def _backend(serving: Serving, member: Member) -> BackendStatus:
+    health, unreadable = member.health, serving.parts.cache.unreadable.get(member.name)
+    pool = serving.resources.workers.get(member.name)
+    busy, waiting = member.queue.counts()
+    return BackendStatus(
+        name=member.name,
+        type=serving.settings.backend[member.name].type,
+        state=State.UNAVAILABLE if unreadable else _state(member),
+        cause=unreadable or health.cause,
+        asked=health.asked,
+        outages=health.outages,
+        ms=round(health.seconds * 1000, 3) if health.asked else None,
+        turns=TurnsStatus(member.queue.places, busy, waiting),
+        workers=None if pool is None else WorkersStatus(*pool.counts()),
+    )
+
+
+def _state(member: Member) -> State:
+    health = member.health
+    if not health.asked:
+        return State.UNASKED
+    if not health.failing:
+        return State.OK
+    return State.UNAVAILABLE if health.failing >= DOWN else State.FAILING

@@ -1,0 +1,200 @@
+"""Accounts in a text file that others keep: htpasswd's, a Dovecot passwd-file, or one like /etc/passwd. Never written by us.
+
+The files are read by threads and looked up in the loop. A change is seen by the next look: no password is accepted, and nothing is
+answered from the cache, by what a file said before it (rule C6); logins that come meanwhile wait for the new index.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import trio
+
+from saslauthd_py import identity, passwords
+from saslauthd_py.backend import Attempt, BackendBusy
+from saslauthd_py.backends.passwd_file import index, lines
+from saslauthd_py.backends.passwd_file.files import REALM, Files
+from saslauthd_py.backends.passwd_file.index import Index, Line
+from saslauthd_py.backends.passwd_file.reading import Fault, Source
+from saslauthd_py.backends.passwd_file.watched import Changed, WatchedFile
+from saslauthd_py.config.settings import PasswdFileSettings
+from saslauthd_py.credential import Encoding
+from saslauthd_py.hashing import Hashing
+from saslauthd_py.identity import Identity, InvalidIdentity, Key
+from saslauthd_py.passwords import BrokenRecord
+from saslauthd_py.secret import Secret
+from saslauthd_py.store.changes import Generations
+from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
+
+_logger = logging.getLogger(__name__)
+
+_MOST_PENDING = 10_000
+"""Changed accounts that wait for `changes` by name; more count as all."""
+
+_TRIES = 3
+"""Proofs of one login whose line changes while they are made. After that many nobody can tell (as rule C8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """A name as this backend knows it: `key` is looked up in the file of `realm`, folded; `account` is what `Watched` calls it."""
+
+    realm: str
+    key: Key
+    account: str
+
+
+class PasswdFileBackend:
+    """Implements `Backend` and `Watched`."""
+
+    def __init__(self, settings: PasswdFileSettings, hashing: Hashing, nursery: trio.Nursery) -> None:
+        """`nursery` runs the readings of files; the one file for all realms is read at once."""
+        self._settings = settings
+        self._hashing = hashing
+        self._nursery = nursery
+        self._generations = Generations()
+        self._pending: list[str] | None = []
+        self._warned = False
+        self._decoy = _decoy(None)
+        self._files = Files(settings.path, self._watch, self._dropped)
+        if not self._files.per_realm:
+            file = self._files.find("")
+            if isinstance(file, WatchedFile):
+                file.unchanged()
+
+    def changes(self) -> Iterable[str] | None:
+        """As `Watched.changes`. BackendBusy while a file that has changed is read anew.
+
+        A file that cannot be read is no reason to raise: all its accounts have changed once, into accounts that nobody can tell of.
+        """
+        if self._files.home.changed():
+            self._pending = None
+        stale = [file for file in self._files.watched() if file.was_read and not file.unchanged()]
+        if stale:
+            raise BackendBusy(f"{stale[0].source.path}: has changed and is read anew")
+        seen, self._pending = self._pending, []
+        return seen
+
+    def account(self, name: Identity) -> str:
+        """As `Watched.account`."""
+        try:
+            return self._login(name).account
+        except InvalidIdentity:
+            return ""
+
+    def generation(self, name: Identity) -> int:
+        """As `Watched.generation`."""
+        try:
+            login = self._login(name)
+        except InvalidIdentity:
+            return 0
+        home = 0 if self._files.knows(login.realm) else self._files.home.generation
+        return home << 64 | self._generations[login.account]
+
+    async def verify_password(self, attempt: Attempt) -> Verdict:
+        """As `Backend.verify_password`. A verdict is given only by a line that is still the account's when its hash is done.
+
+        Waits for the index of a file that has changed. Cancelled while a hash runs, it waits for that hash.
+        """
+        try:
+            login = self._login(attempt.identity)
+        except InvalidIdentity:
+            return UnknownUser()
+        line = await self._find(login)
+        for _ in range(_TRIES):
+            if not isinstance(line, Line):
+                return line
+            verdict = await self._judge(login, line, attempt.secret)
+            after = await self._find(login)
+            if isinstance(after, Line) and after.text == line.text:
+                return verdict
+            line = replace(after, judged=True) if isinstance(after, Unavailable) else after
+        return Unavailable(f"{self._path(login.realm)}: the account kept changing while it was verified", judged=True)
+
+    async def pretend(self, secret: Secret) -> None:
+        """As `Backend.pretend`: the kind of hash that most lines of the files in use have."""
+        try:
+            await self._hashing.verify(self._decoy, secret)
+        except BrokenRecord as error:  # an outage for unknown accounts alone would tell who is known
+            _logger.warning("%s: no work like that of the common hash can be done here: %s", self._settings.path, error)
+            self._decoy = _decoy(None)
+            await self._hashing.verify(self._decoy, secret)
+
+    def _login(self, asked: Identity) -> _Login:
+        """Raises InvalidIdentity. Names of two realms' files are two accounts, whatever `login` leaves of the realm."""
+        realm = identity.fold_realm(asked.realm)
+        name = identity.render(self._settings.login, asked)
+        key = identity.key(name, self._settings.fold_case)
+        return _Login(realm, key, identity.account(self._confirmed(realm, name)))
+
+    def _confirmed(self, realm: str, name: Identity) -> Identity:
+        return Identity(name.local, realm) if self._files.per_realm else name
+
+    async def _find(self, login: _Login) -> Line | Verdict:
+        file = self._files.find(login.realm)
+        if file is None:
+            return UnknownUser()
+        if isinstance(file, WatchedFile) and self._files.per_realm:
+            file.note(login.account)
+        found = await file.current() if isinstance(file, WatchedFile) else file
+        return Unavailable(found.cause) if isinstance(found, Fault) else found.find(login.key) or UnknownUser()
+
+    async def _judge(self, login: _Login, line: Line, secret: Secret) -> Verdict:
+        try:
+            record = lines.read(line.text, self._settings.format)
+            if isinstance(record.stored, Reason):
+                return Rejected(record.stored)
+            matches = await self._hashing.verify(record.stored, secret)
+        except BrokenRecord as error:  # rule D8
+            return Unavailable(f"{self._path(login.realm)}:{line.number}: {error}")
+        if not matches:
+            return Rejected(Reason.WRONG_SECRET)
+        return Accepted(self._confirmed(login.realm, record.identity), record.restrictions)
+
+    def _path(self, realm: str) -> str:
+        return self._settings.path.replace(REALM, realm)
+
+    def _watch(self, realm: str) -> WatchedFile:
+        def build(text: bytes) -> Index:
+            return index.build(text, self._settings.format, fold_case=self._settings.fold_case)
+
+        home = self._files.home.path if self._files.per_realm else ""
+        return WatchedFile(Source(self._path(realm), build, home), self._nursery, partial(self._published, realm))
+
+    def _published(self, realm: str, file: WatchedFile, changed: Changed) -> None:
+        self._count(None if changed is None else {identity.account(self._confirmed(realm, name)) for name in changed})
+        self._files.trim(file)
+        self._count_hashes()
+        if file.exposed and not self._warned and isinstance(file.found, Index) and file.found.profiles:
+            self._warned = True
+            _logger.warning("%s: every user of this machine can read its hashes; run: chmod o= on it", file.source.path)
+
+    def _dropped(self, file: WatchedFile) -> None:
+        """Nobody sees its changes any more, so what was said of its accounts is not remembered."""
+        self._count(file.asked)
+        file.asked = set()
+
+    def _count(self, changed: set[str] | None) -> None:
+        if changed == set():
+            return
+        self._generations.count(None if changed is None else frozenset(changed))
+        if changed is None or self._pending is None or len(self._pending) + len(changed) > _MOST_PENDING:
+            self._pending = None
+        else:
+            self._pending += changed
+
+    def _count_hashes(self) -> None:
+        profiles: Counter[str] = Counter()
+        for file in self._files.watched():
+            if isinstance(file.found, Index):
+                profiles += file.found.profiles
+        if profiles:
+            self._decoy = _decoy(profiles.most_common(1)[0][0])
+
+
+def _decoy(profile: str | None) -> Encoding:
+    return passwords.decoy(profile or passwords.cost_to_make(passwords.DEFAULT_SCHEME).profile)

@@ -1,0 +1,134 @@
+"""The steps of a decision, as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from saslauthd_py.trace import Step
+
+SEEN = {
+    "saslauthd": {
+        "OK": "OK: Postfix says 235, the client is in",
+        "NO": "NO: Postfix says 535, wrong name or password",
+        "unavailable": "closed without an answer: Postfix says 454, try later",
+    },
+    "pwcheck": {
+        "OK": "OK: the client is in",
+        "NO": "a text that begins otherwise than OK: wrong name or password",
+        "unavailable": "closed without an answer: libsasl takes that for a wrong password (535), this protocol knows no other",
+    },
+}
+"""What the one who asked would see of a verdict, by protocol."""
+
+
+def lines(steps: Iterable[Step], protocol: str, verdict: str) -> tuple[str, ...]:
+    """A line for each step, with its time, and what the client would see."""
+    shown = [f"{step.seconds * 1000:8.1f} ms  {step.name:<10}  {_words(step)}" for step in steps]
+    return (*shown, f"{'':>11}  {'client':<10}  {SEEN[protocol][verdict]}")
+
+
+def _words(step: Step) -> str:
+    """A step that is not known, from a daemon of another version, is shown as it is."""
+    try:
+        return _STEPS[step.name](step.facts)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ", ".join(f"{name} {value}" for name, value in step.facts.items())
+
+
+def _asked(facts: Mapping[str, Any]) -> str:
+    client = "no client address"
+    if facts["client"]:
+        client = f"client {facts['client']}" + ("" if facts["believed"] else ", which this listener is not trusted to name")
+    realm = f"realm {facts['realm']}" if facts["realm"] else "no realm of its own"
+    service = f"service {facts['service']}" if facts["service"] else "no service"
+    return f"{facts['listener']} ({facts['protocol']}): login {facts['login']}, {realm}, {service}, {client}"
+
+
+def _split(facts: Mapping[str, Any]) -> str:
+    return f"local part {facts['local']}, {'realm ' + facts['realm'] if facts['realm'] else 'no realm'}, service {facts['service']}"
+
+
+def _route(facts: Mapping[str, Any]) -> str:
+    matched = ", ".join(f"{key} {_list(facts[key])}" for key in ("realm", "service", "listener"))
+    return f"number {facts['number']} of {facts['of']} takes it ({matched}); backends {_list(facts['backends'])}"
+
+
+def _no_route(facts: Mapping[str, Any]) -> str:
+    if "why" in facts:
+        return f"none takes it: {facts['why']}"
+    missed = [
+        f"route {number} wants " + " and ".join(f"{key} {_list(wanted)}, not {_name(facts[key])}" for key, wanted in one.items())
+        for number, one in enumerate(facts["missed"], 1)
+    ]
+    return "none takes it: " + "; ".join(missed)
+
+
+def _cache(facts: Mapping[str, Any]) -> str:
+    if facts["hit"]:
+        return f"proved lately, by {facts['backend']} for {facts['user']}; counts for {facts['left']:g} s more"
+    if unreadable := facts.get("unreadable"):
+        return "not used, nobody can tell what has changed: " + "; ".join(f"backend {name}: {why}" for name, why in unreadable.items())
+    return "not used: another process holds the data" if facts.get("busy") else "this password is not proved yet"
+
+
+def _admission(facts: Mapping[str, Any]) -> str:
+    if facts["refused"]:
+        return f"refused, and nobody is asked: {facts['refused'].removeprefix('admission: ')}; `unblock` ends it"
+    return "has a ticket: no limit, and it goes first" if facts["ticket"] else f"let in by {facts['limits']} limits"
+
+
+def _counted(facts: Mapping[str, Any]) -> str:
+    if facts["limited"]:
+        return "over a limit by now: right and wrong hear the same"
+    return "counts as a failed login" if facts["failure"] else "costs nothing"
+
+
+def _not_asked(facts: Mapping[str, Any]) -> str:
+    return f"{facts['name']} is not asked: its services are {_list(facts['services'])}, not {_name(facts['service'])}"
+
+
+def _backend(facts: Mapping[str, Any]) -> str:
+    return f"{facts['name']}: {_verdict(facts)}, {facts['ms']:.1f} ms"
+
+
+def _rules(facts: Mapping[str, Any]) -> str:
+    accepted = facts["verdict"] == "accepted"
+    return "may be used here and now" if accepted else f"the password is right, and may not be used: {facts['reason']}"
+
+
+def _decided(facts: Mapping[str, Any]) -> str:
+    by = f", said {facts['backend']}" if facts.get("backend") else ""
+    return f"{_verdict(facts)}, for {facts['user']}{by}{' and the cache' if facts.get('cached') else ''}"
+
+
+def _verdict(facts: Mapping[str, Any]) -> str:
+    why = facts.get("reason") or facts.get("cause")
+    return f"{facts['verdict']}: {why}" if why else str(facts["verdict"])
+
+
+def _list(values: Any) -> str:  # noqa: ANN401 - strings, as JSON has them
+    return ", ".join(_name(value) for value in values)
+
+
+def _name(value: str) -> str:
+    return value or '""'
+
+
+_STEPS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "asked": _asked,
+    "refused": lambda facts: f"before anybody is asked: {facts['why']}",
+    "split": _split,
+    "route": _route,
+    "no-route": _no_route,
+    "cache": _cache,
+    "joined": lambda _: "the same is being asked already: one answer for both",
+    "admission": _admission,
+    "not-asked": _not_asked,
+    "asking": lambda facts: f"{facts['name']}, whose turn has come",
+    "backend": _backend,
+    "rules": _rules,
+    "counted": _counted,
+    "remembered": lambda facts: f"in the cache for {facts['seconds']:g} s",
+    "verdict": _decided,
+}

@@ -1,0 +1,77 @@
+"""A JSON object a line (RFC 8259). What a client sent stands in its strings as in the other styles: one word of harmless letters."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from saslauthd_py.log import escape, stamp
+from saslauthd_py.log.request_id import START
+from saslauthd_py.log.style import Asked
+from saslauthd_py.verdict import Accepted, Rejected, Unavailable, UnknownUser, Verdict
+
+IDENT = "saslauthd-py"
+LINE = b'%b%b,"peer":"%b","id":"' + START.encode() + b'%x"}\n'
+
+
+def field(value: bytes) -> bytes:
+    """As `Style.field`."""
+    return escape.harmless(value).replace(b"\\", b"\\\\")
+
+
+def opening(level: int, now: int | None) -> bytes:
+    """The object's beginning; it has its level always, for what collects such lines may not keep the log's own."""
+    time = "" if now is None else f'"time":"{stamp.utc(now)}",'
+    return f'{{{time}"level":"{logging.getLevelName(level).lower()}"'.encode()
+
+
+def decision(user: str, verdict: Verdict, backend: str, asked: Asked, *, cached: bool = False) -> bytes:
+    """As `Style.decision`."""
+    word, rest = _outcome(verdict)
+    backend_field = _pair(b"backend", backend) if backend else b""
+    hit = b',"cached":true' if cached else b""
+    address = _pair(b"address", str(asked.address)) if asked.address else b""
+    head = _pair(b"verdict", word) + _pair(b"user", user) + _where(asked.service, asked.listener)
+    return b'%b%b%b%b%b,"ms":%.1f' % (head, backend_field, rest, hit, address, asked.seconds * 1000)
+
+
+def cached(user: str, backend: str, service: str, listener: str) -> bytes:
+    """As `Style.cached`."""
+    head = _pair(b"verdict", "accepted") + _pair(b"user", user)
+    return head + _where(service, listener) + _pair(b"backend", backend) + b',"cached":true'
+
+
+def refused(why: str, login: bytes, listener: str) -> bytes:
+    """As `Style.refused`."""
+    user = b',"user":"%b"' % field(login) if login else b""
+    return b"%b%b%b%b" % (_pair(b"verdict", "refused"), user, _pair(b"listener", listener), _phrase(b"cause", why))
+
+
+def message(text: str, traceback: str, request: str) -> list[bytes]:
+    """As `Style.message`: one object, whatever it holds."""
+    fields = {"message": text, "traceback": traceback, "id": request}
+    return ["".join(f',"{name}":{json.dumps(value)}' for name, value in fields.items() if value).encode() + b"}"]
+
+
+def _where(service: str, listener: str) -> bytes:
+    return _pair(b"service", service) + _pair(b"listener", listener)
+
+
+def _pair(name: bytes, value: str) -> bytes:
+    return b',"%b":"%b"' % (name, field(value.encode("utf-8", "backslashreplace")))
+
+
+def _phrase(name: bytes, value: str) -> bytes:
+    return b',"%b":%b' % (name, json.dumps(value[: escape.MAX_PHRASE]).encode())
+
+
+def _outcome(verdict: Verdict) -> tuple[str, bytes]:
+    match verdict:
+        case Accepted():
+            return "accepted", b""
+        case Rejected(reason):
+            return "rejected", _pair(b"reason", reason)
+        case UnknownUser():
+            return "rejected", _pair(b"reason", "unknown-user")
+        case Unavailable(cause):
+            return "unavailable", _phrase(b"cause", cause)
