@@ -11,11 +11,12 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 
 from saslauthd_py import listeners, privileges
 from saslauthd_py.config.load import Checked
 from saslauthd_py.config.settings import Settings
-from saslauthd_py.listeners import Listener, ListenError
+from saslauthd_py.listeners import Bound, Listener, ListenError
 from saslauthd_py.monitor import front, worker
 from saslauthd_py.monitor.channel import pair, receive, send
 from saslauthd_py.monitor.offers import Offers, Served, pools_of
@@ -44,12 +45,12 @@ def serve(checked: Checked, path: str) -> None:
     SIGHUP reads the file again. As root, before any thread is started. Raises ListenError, PrivilegeError, PamUnusable before anybody is
     served; FrontEnded.
     """
-    with _signals() as wake, _ready(checked) as control, ExitStack() as stack:
+    with _signals() as wake, _ready(checked) as sockets, ExitStack() as stack:
         ours, theirs = pair()
         stack.enter_context(ours)
         with theirs:
             monitor = _Monitor(front.start(listeners.daemon_ids(checked.settings), (ours, theirs)), ours)
-        _tend(monitor, checked, path, control, wake)
+        _tend(monitor, checked, path, sockets, wake)
 
 
 def attend(checked: Checked, path: str, meeting: str, ready: Callable[[], object]) -> None:
@@ -57,7 +58,7 @@ def attend(checked: Checked, path: str, meeting: str, ready: Callable[[], object
 
     `ready` is called when it may come.
     """
-    with _signals() as wake, _ready(checked) as control, ExitStack() as stack:
+    with _signals() as wake, _ready(checked) as sockets, ExitStack() as stack:
         there = listeners.bind_meeting(checked.settings, meeting)
         stack.callback(there.socket.close)
         stack.callback(listeners.unlink_own, there)
@@ -65,31 +66,43 @@ def attend(checked: Checked, path: str, meeting: str, ready: Callable[[], object
         ours = _met(there.socket, wake, listeners.daemon_ids(checked.settings).uid)
         if ours is not None:
             stack.enter_context(ours)
-            _tend(_Monitor(None, ours), checked, path, control, wake)
+            _tend(_Monitor(None, ours), checked, path, sockets, wake)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sockets:
+    """What is bound before there is a front: every listener, and the control socket where it could be had."""
+
+    bound: list[Bound]
+    control: Listener | None
 
 
 @contextmanager
-def _ready(checked: Checked) -> Iterator[Listener | None]:
-    """A process that may fork, and the control socket."""
+def _ready(checked: Checked) -> Iterator[_Sockets]:
+    """A process that may fork, and what it has bound: taken away at the end, unless somebody took it over."""
     os.umask(0o077)
     privileges.raise_nofile()
-    with _control(checked.settings) as control:
+    with ExitStack() as stack:
+        bound = listeners.bind_all(checked.settings)
+        stack.callback(listeners.let_go, bound)
+        control = stack.enter_context(_control(checked.settings))
         for pool in pools_of(checked.settings):
             worker.prepare(pool)
         privileges.seal()
         gc.freeze()  # a collection in a fork would copy every page
-        yield control
+        yield _Sockets(bound, control)
 
 
-def _tend(monitor: _Monitor, checked: Checked, path: str, control: Listener | None, wake: socket.socket) -> None:
+def _tend(monitor: _Monitor, checked: Checked, path: str, sockets: _Sockets, wake: socket.socket) -> None:
     with ExitStack() as stack:
         stack.callback(monitor.end_all)
         served = Served(checked, monitor.channel, 0)
-        served.bound += listeners.bind_all(checked.settings)
+        served.bound += sockets.bound
+        sockets.bound.clear()  # they are let go with the configuration that has them
         monitor.offers = Offers(served, path)
         with suppress(OSError):  # a front that is gone is seen by its end
-            if control is not None:
-                send(monitor.channel, Controlling(), control.socket.fileno())
+            if sockets.control is not None:
+                send(monitor.channel, Controlling(), sockets.control.socket.fileno())
             served.hand_over(path)
         monitor.run(wake)
 
