@@ -73,7 +73,7 @@ def _command(command: Parser, own: list[argparse.Action]) -> Iterator[str]:
 
 
 def _argument(action: argparse.Action) -> Iterator[str]:
-    yield from (".TP", _flag(action), _sentence(action.help or ""))
+    yield from (".TP", _flag(action), _sentence((action.help or "").replace("%(default)s", str(action.default))))
 
 
 def _flag(action: argparse.Action) -> str:
@@ -87,7 +87,7 @@ def _flag(action: argparse.Action) -> str:
 
 def _operand(action: argparse.Action) -> str:
     name = f"\\fI{_text(str(action.metavar))}\\fR"
-    return f"[{name} ...]" if action.nargs == "*" else name
+    return {"*": f"[{name} ...]", "?": f"[{name}]"}.get(str(action.nargs), name)
 
 
 def _key(action: argparse.Action) -> tuple[str, str]:

@@ -185,7 +185,7 @@ class Reloading:
             _logger.info("reloaded: configuration %d serves", self._daemon.current.number)
         else:
             self._daemon.reopen_log()
-            _logger.error("not reloaded, configuration %d serves on: %s", self._daemon.current.number, failed)
+            _logger.error("not reloaded, configuration %d serves on: %s", self._daemon.current.number, "; ".join(failed.splitlines()))
         if waiter := self._waiting.pop(asked, None):
             waiter.failed = failed
             waiter.ended.set()

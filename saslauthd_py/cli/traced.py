@@ -75,7 +75,7 @@ def _cache(facts: Mapping[str, Any]) -> str:
 def _admission(facts: Mapping[str, Any]) -> str:
     if facts["refused"]:
         return f"refused, and nobody is asked: {facts['refused'].removeprefix('admission: ')}; `unblock` ends it"
-    return "has a ticket: no limit, and it goes first" if facts["ticket"] else f"let in by {facts['limits']} limits"
+    return "has a ticket: no limit, and it goes first" if facts["ticket"] else "let in: no limit is reached"
 
 
 def _counted(facts: Mapping[str, Any]) -> str:

@@ -60,10 +60,12 @@ def attend(checked: Checked, path: str, meeting: str, ready: Callable[[], object
     """
     with _signals() as wake, _ready(checked) as sockets, ExitStack() as stack:
         there = listeners.bind_meeting(checked.settings, meeting)
-        stack.callback(there.socket.close)
-        stack.callback(listeners.unlink_own, there)
-        ready()
-        ours = _met(there.socket, wake, listeners.daemon_ids(checked.settings).uid)
+        try:
+            ready()
+            ours = _met(there.socket, wake, listeners.daemon_ids(checked.settings).uid)
+        finally:  # the next front that comes finds nobody, rather than a queue that nobody serves
+            listeners.unlink_own(there)
+            there.socket.close()
         if ours is not None:
             stack.enter_context(ours)
             _tend(_Monitor(None, ours), checked, path, sockets, wake)
@@ -139,6 +141,7 @@ class _Monitor:
         self.channel = channel
         self.offers: Offers | None = None
         self._front = pid
+        self._apart = pid is None
         self._there = True
         self._status = 0
         self._asked_to_stop = False
@@ -213,7 +216,7 @@ class _Monitor:
 
     def _lost(self) -> bool:
         """A front that has closed its channel cannot be told anything any more (rule A5)."""
-        if self._front is None:
+        if self._apart:
             self._there = False
         elif self._stop_at is None:
             self._stop_at = time.monotonic() + DRAIN_MARGIN
@@ -263,7 +266,8 @@ class _Monitor:
         if code := os.WEXITSTATUS(self._status):
             raise FrontEnded("", code)  # it has said why
         if not self._asked_to_stop:
-            raise FrontEnded("the front ended, and nobody here had asked it to", _FAILED)
+            line = "the front has gone, and the monitor with it" if self._apart else "the front ended, and nobody here had asked it to"
+            raise FrontEnded(line, _FAILED)
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def check(path: str) -> None:
     """
     check_directory(path)
     if not _check(path, stat.S_IFREG):
-        raise NoSuchStore(f"{path}: no such store; `saslauthd-py user add` makes one")
+        raise NoSuchStore(f"{path}: no such store: restore it from a backup; on a new machine `saslauthd-py user add` makes it")
     for side in SIDE_FILES:
         _check(path + side, stat.S_IFREG)
 

@@ -171,7 +171,7 @@ class PasswdFileBackend:
         self._count_hashes()
         if file.exposed and not self._warned and isinstance(file.found, Index) and file.found.profiles:
             self._warned = True
-            _logger.warning("%s: every user of this machine can read its hashes; run: chmod o= on it", file.source.path)
+            _logger.warning("%s: every user of this machine can read its hashes; give it the group of the daemon (chgrp), then: chmod 640", file.source.path)
 
     def _dropped(self, file: WatchedFile) -> None:
         """Nobody sees its changes any more, so what was said of its accounts is not remembered."""

@@ -169,7 +169,7 @@ def _refused(path: str, error: OSError, before: Index | None) -> Reading:
     if not isinstance(now, Stamp):
         return Reading(Fault(f"{path}: {_user()} may not enter a directory on its way; run: chmod o+x on that one"), now)
     settled = is_quiet(now)
-    cause = f"{path}: {_user()} may not read it; make a group of {_user()}'s its group (chgrp), and run: chmod g+r {path}"
+    cause = f"{path}: {_user()} may not read it; run: chgrp {_user()} {path} && chmod g+r {path}"
     return Reading(Fault(cause), now if settled else None, settled)
 
 
