@@ -189,7 +189,11 @@ class Authenticator:
         said: list[tuple[Member, Verdict]] = []
         for member in route.members:
             async with member.queue.turn(self._call(member, attempt)):
-                verdict = await _ask(member, attempt)
+                try:
+                    verdict = await _ask(member, attempt)
+                except trio.Cancelled:
+                    entry.judged |= member.slow_to_refuse
+                    raise
                 entry.judged |= _judged(verdict)
                 said.append((member, verdict))
                 last = len(said) == len(route.members) or not _goes_on(verdict, route)

@@ -19,6 +19,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITIES = 64  # bits in the kernel's sets; it ends the loop itself with EINVAL after the last that it knows
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -97,6 +98,11 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it has ended already
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below this one whose own parent ends, in place of init. Raises OSError, which never happens."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def raise_nofile() -> int:

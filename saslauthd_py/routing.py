@@ -58,8 +58,8 @@ class Member:
     """A backend as the configuration uses it: what it may be asked, how often at once, for how many seconds its proofs are remembered.
 
     `login` is its template of that name. `by_address`: it looks at where the mail client is, and may say another thing of another
-    place. `used` takes the Unix time at which a credential was last accepted; a backend without such a
-    memory has None.
+    place. `slow_to_refuse`: a no may take it longer than a yes, and longer than the deadline, so a call that is cut off counts as a
+    guess (rule D9). `used` takes the Unix time at which a credential was last accepted; a backend without such a memory has None.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Member:
     used: dict[int, float] | None = None
     login: str = "{local}@{realm}"
     by_address: bool = False
+    slow_to_refuse: bool = False
     health: Health = field(default_factory=Health)
 
     def account(self, name: Identity) -> str:

@@ -66,10 +66,13 @@ def serve_for_monitor(descriptor: int) -> None:
         if sorted(offer.sockets) != list(range(len(settings.listen))):
             raise StartError("the monitor did not hand over every listener: this is a fault of the program")
         bound = [Bound(listen, offer.sockets[place]) for place, listen in enumerate(settings.listen)]
+        gone = False
         try:
             _run(_First(settings, bound, offer.path, tuple(offer.workers), offer.control), monitor)
-        except* MonitorGone as gone:
-            raise MonitorGone("the monitor is gone: nobody would replace a worker any more; start the daemon anew") from gone
+        except* MonitorGone:  # what is raised in here would come out as a group
+            gone = True
+        if gone:
+            raise MonitorGone("the monitor is gone: nobody would replace a worker any more; start the daemon anew")
 
 
 def check(settings: Settings) -> None:

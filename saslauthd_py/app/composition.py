@@ -141,10 +141,8 @@ class _Parts:
 
 
 def _member(name: str, settings: AnyBackend, backend: Backend, places: int) -> Member:
-    queue = Queue.of_backend(min(places, settings.parallel))
-    return Member(
-        name, backend, queue, settings.cache, frozenset(settings.services), login=settings.login, by_address=settings.type == "pam"
-    )
+    queue, services, pam = Queue.of_backend(min(places, settings.parallel)), frozenset(settings.services), settings.type == "pam"
+    return Member(name, backend, queue, settings.cache, services, login=settings.login, by_address=pam, slow_to_refuse=pam)
 
 
 def _routes(settings: Settings, members: dict[str, Member]) -> Routes:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 from saslauthd_py.wire.monitor import MAX_FRAME, Frame, Malformed, decode, encode
 
+PATIENCE = 0.25
+"""Seconds that a frame may wait for a reader with hundreds of them before it; then it is lost, and its sender goes on."""
+
 _MOST_DESCRIPTORS = 4
+_TIMEVAL = struct.Struct("ll")
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
     """Two connected ends, close-on-exec and blocking."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def bound_sends(channel: socket.socket) -> None:
+    """From now on `send` waits PATIENCE at most, and then raises BlockingIOError: nobody is stopped by a reader that is."""
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(0, int(PATIENCE * 1_000_000)))
 
 
 def send(channel: socket.socket, frame: Frame, descriptor: int | None = None) -> None:

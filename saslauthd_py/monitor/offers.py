@@ -21,6 +21,12 @@ from saslauthd_py.wire.monitor import Begin, Configuration, Failed, Frame, Liste
 _LONGEST_TEXT = 8000
 _POOLS = 1 << 16
 
+_MOST_ASKED = 64
+"""Reloads that wait for the one that is under way: one that is read later serves all who asked before."""
+
+MOST_LEFT = 8
+"""Configurations of before that have workers still, each as many as the one that counts."""
+
 
 class Served:
     """One configuration: what it says, its workers, and its listeners once they are bound."""
@@ -72,14 +78,17 @@ class Offers:
 
     def reload(self, asked: int) -> None:
         """Read the file again, now or after the reload that is under way."""
-        self._asked.append(asked)
+        if len(self._asked) >= _MOST_ASKED:
+            self._tell(Failed(b"too many reloads are asked for at once: ask again when they are done", asked))
+        elif asked or asked not in self._asked:
+            self._asked.append(asked)
         if self._offered is None:
             self._next()
 
     def opened(self) -> None:
         """The front could open what was offered: bind what is new, and have it switch."""
         offered = self._offered
-        if offered is None:
+        if offered is None or offered.bound:
             return
         try:
             offered.bound = listeners.rebind_all(offered.settings, self.current.bound)
@@ -98,7 +107,7 @@ class Offers:
 
     def serving(self) -> None:
         """The front has switched. Names that the new configuration does not have are taken away."""
-        if self._offered is None:
+        if self._offered is None or not self._offered.bound:  # it has not been told to
             return
         before, self.current, self._offered = self.current, self._offered, None
         self._left.append(before)
@@ -126,14 +135,21 @@ class Offers:
             self._offer(self._asked.pop(0))
 
     def _offer(self, asked: int) -> None:
+        if len(self._left) >= MOST_LEFT:  # whoever reloads without end shall not fill the machine with workers
+            self._tell(
+                Failed(f"{MOST_LEFT} configurations of before still answer what they began: ask again when they are done".encode(), asked)
+            )
+            return
         try:
             checked = check(self._path, for_root=True)
             self._check(checked.settings)
         except (ConfigurationError, ListenError, PrivilegeError, PamUnusable) as error:
             self._tell(Failed(str(error).encode()[:_LONGEST_TEXT], asked))
             return
-        self._offered = Served(checked, self._channel, self._next_pool, asked)
-        self._next_pool = (self._next_pool + len(self._offered.pools)) % _POOLS
+        count = len(pools_of(checked.settings))
+        first = self._next_pool if self._next_pool + count <= _POOLS else 0
+        self._offered = Served(checked, self._channel, first, asked)
+        self._next_pool = first + count
         with suppress(OSError):
             self._offered.hand_over(self._path)
 

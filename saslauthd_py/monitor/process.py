@@ -17,9 +17,10 @@ from saslauthd_py import listeners, privileges
 from saslauthd_py.config.load import Checked
 from saslauthd_py.config.settings import Settings
 from saslauthd_py.listeners import Bound, Listener, ListenError
-from saslauthd_py.monitor import front, worker
-from saslauthd_py.monitor.channel import pair, receive, send
+from saslauthd_py.monitor import front, orphans, worker
+from saslauthd_py.monitor.channel import bound_sends, pair, receive, send
 from saslauthd_py.monitor.offers import Offers, Served, pools_of
+from saslauthd_py.monitor.telling import say
 from saslauthd_py.wire.monitor import Controlling, Declined, End, Frame, Malformed, Opened, Reload, Retired, Serving
 
 DRAIN_MARGIN = 5.0
@@ -90,6 +91,7 @@ def _ready(checked: Checked) -> Iterator[_Sockets]:
         control = stack.enter_context(_control(checked.settings))
         for pool in pools_of(checked.settings):
             worker.prepare(pool)
+        orphans.adopt()
         privileges.seal()
         gc.freeze()  # a collection in a fork would copy every page
         yield _Sockets(bound, control)
@@ -125,7 +127,7 @@ def _met(there: socket.socket, wake: socket.socket, uid: int) -> socket.socket |
                     if _uid(came) == uid:
                         came.setblocking(True)
                         return came
-                    _say(f"user id {_uid(came)} is not the front's: refused")
+                    say(f"user id {_uid(came)} is not the front's: refused")
                     came.close()
 
 
@@ -143,6 +145,7 @@ class _Monitor:
         self._front = pid
         self._apart = pid is None
         self._there = True
+        self._deaf = False
         self._status = 0
         self._asked_to_stop = False
         self._stop_at: float | None = None
@@ -157,9 +160,9 @@ class _Monitor:
         with selectors.DefaultSelector() as selector:
             selector.register(wake, selectors.EVENT_READ)
             selector.register(self.channel, selectors.EVENT_READ)
+            bound_sends(self.channel)  # from now on: at the start the front may take its time
             while self._there:
-                again = self._serving.fill() if self._stop_at is None else self._time_left()
-                for key, _ in selector.select(again):
+                for key, _ in selector.select(self._pause()):
                     if key.fileobj is not self.channel:
                         self._signalled(_heard(wake))
                     elif not self._listen():
@@ -178,6 +181,7 @@ class _Monitor:
                 os.kill(self._front, signal.SIGKILL)
         with suppress(ChildProcessError):
             while True:
+                orphans.end()
                 os.waitpid(-1, 0)
 
     def _listen(self) -> bool:
@@ -187,7 +191,7 @@ class _Monitor:
         except BlockingIOError:
             return True
         except Malformed as error:
-            _say(f"a frame from the front is ignored: {error}")
+            say(f"a frame from the front is ignored: {error}")
             return True
         except OSError:
             return self._lost()
@@ -211,11 +215,17 @@ class _Monitor:
             case Retired(first_pool):
                 self._serving.retired(first_pool)
             case _:
-                _say(f"a frame from the front is ignored: {type(frame).__name__} is none of its own")
+                say(f"a frame from the front is ignored: {type(frame).__name__} is none of its own")
         return True
+
+    def _pause(self) -> float | None:
+        """Start what is missing, in a drain too: what is under way needs its workers. Seconds until there is more to do; None: no end."""
+        waits = (None if self._deaf else self._serving.fill(), None if self._stop_at is None else self._time_left())
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _lost(self) -> bool:
         """A front that has closed its channel cannot be told anything any more (rule A5)."""
+        self._deaf = True
         if self._apart:
             self._there = False
         elif self._stop_at is None:
@@ -239,7 +249,7 @@ class _Monitor:
     def _time_left(self) -> float:
         left = (self._stop_at or 0.0) - time.monotonic()
         if left <= 0 and self._front is not None:
-            _say("the front does not end; it is killed")
+            say("the front does not end; it is killed")
             os.kill(self._front, signal.SIGKILL)
         return max(left, 1.0)
 
@@ -254,6 +264,7 @@ class _Monitor:
             if pid == self._front:
                 self._front, self._status, self._there = None, status, False
                 continue
+            orphans.end([self._front, *(known for served in self._serving for known in served.slots.pids())])
             for ended in [served.slots.reaped(pid, status) for served in self._serving]:
                 if ended is not None:
                     with suppress(OSError):
@@ -276,7 +287,7 @@ def _control(settings: Settings) -> Iterator[Listener | None]:
     try:
         control = listeners.bind_control(settings)
     except (ListenError, OSError) as error:
-        _say(f"no control socket, so `status` and `reload` will not work: {error}")
+        say(f"no control socket, so `status` and `reload` will not work: {error}")
         yield None
         return
     try:
@@ -308,8 +319,3 @@ def _heard(wake: socket.socket) -> set[int]:
         return set(wake.recv(4096))
     except BlockingIOError:
         return set()
-
-
-def _say(line: str) -> None:
-    """To standard error: the front keeps the log, and this is what it cannot tell itself."""
-    os.write(2, f"saslauthd-py: {line}\n".encode())

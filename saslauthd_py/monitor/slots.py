@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from saslauthd_py.config.settings import WorkerSettings
 from saslauthd_py.monitor import worker
 from saslauthd_py.monitor.channel import pair
+from saslauthd_py.monitor.telling import say
 from saslauthd_py.wire.monitor import End, Ended, Working
 
 SHORTEST_LIFE = 0.05
 """Seconds from one start in a slot to the next: a worker that always ends at once shall not keep the machine busy."""
 
+
+SCARCE = 1.0
+"""Seconds until the next try where the machine has no process, memory or descriptor for a worker: the others serve on."""
 
 _generations = itertools.count(1)  # over all configurations: an order for a worker of the one before ends nobody of the next
 _MOST = 0xFFFFFFFF
@@ -29,7 +33,7 @@ class _Slot:
     pool: int
     pid: int = 0
     generation: int = 0
-    started: float = 0.0
+    due: float = 0.0
     told_to_end: bool = False
 
 
@@ -45,10 +49,14 @@ class Slots:
         self.closed = False
         self._pools = pools
         self._hand_over = hand_over
+        self._scarce = False
         self._slots = [_Slot(pool) for pool, settings in enumerate(pools) for _ in range(settings.processes)]
 
     def fill(self) -> float | None:
-        """Start a worker in every empty slot whose time has come. Returns the seconds until the next one's has, None: all are filled."""
+        """Start a worker in every empty slot whose time has come. Returns the seconds until the next one's has, None: all are filled.
+
+        Where one cannot be started now, its time comes again.
+        """
         if self.closed:
             return None
         now = time.monotonic()
@@ -56,10 +64,10 @@ class Slots:
         for number, slot in enumerate(self._slots):
             if slot.pid:
                 continue
-            if slot.generation and (wait := slot.started + SHORTEST_LIFE - now) > 0:
-                waits.append(wait)
-            else:
-                self._start(number, slot)
+            if slot.due <= now:
+                self._try_to_start(number, slot)
+            if not slot.pid:
+                waits.append(slot.due - now)
         return min(waits, default=None)
 
     def end(self, frame: End) -> None:
@@ -83,6 +91,10 @@ class Slots:
         """How many of them have a worker."""
         return sum(slot.pid != 0 for slot in self._slots)
 
+    def pids(self) -> list[int]:
+        """Of the workers that are not reaped yet."""
+        return [slot.pid for slot in self._slots if slot.pid]
+
     def close(self) -> None:
         """Kill all, and start none any more."""
         self.closed = True
@@ -91,12 +103,23 @@ class Slots:
                 slot.told_to_end = True
                 _kill(slot.pid)
 
+    def _try_to_start(self, number: int, slot: _Slot) -> None:
+        slot.due = time.monotonic() + SCARCE
+        try:
+            self._start(number, slot)
+        except OSError as error:
+            if not self._scarce:
+                say(f"no worker can be started: {error.strerror}; it is tried again: look at the limits of processes and memory")
+            self._scarce = True
+        else:
+            self._scarce = False
+
     def _start(self, number: int, slot: _Slot) -> None:
         generation = next(_generations) & _MOST
         ends = pair()
         try:
             slot.pid = worker.start(self._pools[slot.pool], ends)
-            slot.generation, slot.started, slot.told_to_end = generation, time.monotonic(), False
+            slot.generation, slot.due, slot.told_to_end = generation, time.monotonic() + SHORTEST_LIFE, False
             self._hand_over(Working(self.first + slot.pool, number, generation), ends[0])
         finally:
             for end in ends:  # held here, an end would hide that the other side is gone

@@ -96,6 +96,7 @@ def _settle(descriptor: int, parent: int) -> None:
         os.dup2(null, standard)
     os.closerange(CHANNEL + 1, 1 << 20)
     privileges.die_with_parent(parent)
+    privileges.adopt_orphans()  # while it lives they are its own; the monitor gets them when it has ended, and nobody else's
     privileges.seal()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     few = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
@@ -119,11 +120,19 @@ def _take_calls(channel: socket.socket, answer: Callable[[Call], Answer], most: 
             return _BROKEN_FRAME
         _be_nice(0 if call.urgent else PATIENT)
         answered = answer(call)
+        _bury()
         last = number == most or _memory() - at_start > MEMORY_GROWTH or _descriptors() > _SPARE_DESCRIPTORS
         channel.send(encode(replace(answered, id=call.id, last=last)))
         if last:
             break
     return 0
+
+
+def _bury() -> None:
+    """Forget the adopted that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _be_nice(value: int) -> None:

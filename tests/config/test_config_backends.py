@@ -139,6 +139,13 @@ def test_the_text_goes_with_what_was_read_from_it(tmp_path: Path) -> None:
     assert "backend.system" not in repr(checked)
 
 
+def test_a3_a_client_never_chooses_among_all_pam_files() -> None:
+    """Debian's `su` has pam_rootok: its PAM lets everybody in whom root asks for, and a worker is root."""
+    assert any("name the services" in line for line in complaints(site("type = 'pam'\nservices = []")))
+    parse(site("type = 'pam'\nservices = []\npam_service = 'mail'"), "FILE")
+    parse(site("type = 'shadow'\nservices = []"), "FILE")
+
+
 def test_limits_of_failed_logins() -> None:
     settings = AdmissionSettings.model_validate({"per_account": "5/90s", "per_network": "off", "trusted_networks": ["192.0.2.0/24"]})
     assert (settings.per_account, settings.per_network, settings.per_pair) == (Rate(5, 90.0), None, Rate(10, 600.0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from tests.monitor.monitored import Site, program
 pytestmark = [pytest.mark.root, pytest.mark.peer("cc", "unshare")]
 
 CLOSED = b""
+UNRULY = ("segfault", "exit", "abort", "hang", "hang-deaf", "print", "leak", "leak-descriptors", "close-descriptors", "child")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def machine(below: Path) -> Iterator[PamMachine]:
         machine.service("smtp", UNIX.replace("pam_unix.so\n", "pam_unix.so nodelay\n", 1))
         machine.account("alice", hashed("pw1"))
         unruly = module("pam_unruly", below)
-        for how in ("segfault", "exit", "abort", "hang", "hang-deaf", "print", "leak", "leak-descriptors", "close-descriptors", "child"):
+        for how in UNRULY:
             lines = f"auth required {unruly} {how} for=mallory\nauth required pam_permit.so\naccount required pam_permit.so\n"
             machine.service(how, lines)
         yield machine
@@ -51,7 +54,8 @@ def serving(machine: PamMachine, workers: int = 2, keys: str = "", monitor: str 
         site = Site(Path(directory))
         site.configure(workers, keys)
         text = site.configuration.read_text()
-        site.configuration.write_text(re.sub(r"(?m)^services = .*$", "services = []", text))
+        services = json.dumps(["smtp", "carddav", "slow", *UNRULY])
+        site.configuration.write_text(re.sub(r"(?m)^services = .*$", f"services = {services}", text))
         daemon = Daemon(site.configuration, [*machine.prefix, *program(monitor, front)])
         daemon.start()
         try:
@@ -113,6 +117,40 @@ def test_a1_a_module_that_hangs_is_killed_at_the_deadline_and_the_next_call_is_a
         assert workers_of(daemon).isdisjoint({worker})
         until(lambda: not group_lives(worker), "the end of the worker and of what it left behind")
         daemon.wait_for_line("unavailable", "user=mallory", "no answer within 2 s")
+
+
+def test_d9_a_call_that_is_cut_off_at_the_deadline_counts_as_a_guess(machine: PamMachine) -> None:
+    """A stack that lets a wrong secret wait for longer than we do, and a right one not, would be free to guess at."""
+    stack = f"auth sufficient pam_unix.so nodelay\nauth required {module('pam_unruly', machine.directory.parent)} hang\n"
+    machine.service("slow", f"{stack}account required pam_unix.so\n")
+    with serving(machine) as (site, daemon):
+        text = site.configuration.read_text()
+        site.configuration.write_text(text.replace('per_account = "off"', 'per_account = "2/10m"'))
+        daemon.hang_up()
+        daemon.wait_for_line("reloaded: configuration 2 serves")
+        for secret in ("pw2", "pw3", "pw4"):
+            assert ask(site, secret=secret, service="slow") == CLOSED
+        daemon.wait_for_line("unavailable", "user=alice", "no answer within 2 s", count=2)
+        daemon.wait_for_line("user=alice", "admission: too many failed logins of this account")
+        assert ask(site, service="slow") == CLOSED
+
+
+def test_a4_a_command_in_a_session_of_its_own_ends_with_the_call(machine: PamMachine) -> None:
+    noted = machine.directory / "pid"
+    command = machine.directory / "command"
+    command.write_text(f"#!/bin/sh\necho $$ >{noted}\nsleep 600\n")
+    command.chmod(0o755)
+    machine.service("slow", f"auth required pam_exec.so quiet {command}\naccount required pam_permit.so\n")
+    with serving(machine) as (site, daemon):
+        assert ask(site, service="slow") == CLOSED
+        first = int(noted.read_text())
+        until(lambda: not group_lives(first), "the end of the command and of what it started")
+        client = threading.Thread(target=ask, args=(site,), kwargs={"service": "slow"})
+        client.start()
+        until(lambda: noted.read_text().strip() not in ("", str(first)), "another command")
+        daemon.stop()
+        client.join()
+        assert not group_lives(int(noted.read_text()))
 
 
 def group_lives(group: int) -> bool:

@@ -40,6 +40,7 @@ def errors(parts: Parts) -> Iterator[Finding]:
     yield from _absent(parts)
     yield from _same_path(parts)
     yield from _schemes(parts)
+    yield from _any_pam_service(parts)
     for place, route in enumerate(parts.route):
         if route is not None:
             yield from _unknown_names(place, route, parts)
@@ -99,6 +100,16 @@ def _schemes(parts: Parts) -> Iterator[Finding]:
         if store.scheme not in known:
             text = f"{quoted(store.scheme)} cannot be made here{suggestion(store.scheme, known)}; there are {', '.join(known)}"
             yield Finding(("backend", name, "scheme"), text)
+
+
+def _any_pam_service(parts: Parts) -> Iterator[Finding]:
+    for name, backend in parts.backend.items():
+        if isinstance(backend, PamSettings) and not backend.services and backend.files_by_service:
+            text = (
+                "name the services: with none, whoever asks chooses any file in /etc/pam.d, and some let in whoever is root without a "
+                'password (pam_rootok, in "su"), as those who make PAM\'s calls are; or name one file for all in pam_service'
+            )
+            yield Finding(("backend", name, "services"), text)
 
 
 def _unknown_names(place: int, route: Route, parts: Parts) -> Iterator[Finding]:

@@ -57,6 +57,11 @@ class PamSettings(BackendSettings):
         return tuple(name for name in names if is_file_name(name))
 
     @property
+    def files_by_service(self) -> bool:
+        """Does the client's word choose the file in /etc/pam.d?"""
+        return SERVICE in self.pam_service
+
+    @property
     def processes(self) -> int:
         """How many workers there are."""
         return 1 if self.serial else self.workers
