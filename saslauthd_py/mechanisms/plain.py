@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from saslauthd_py.mechanisms.exchange import Challenge, Failed, NeedPassword, Step
 from saslauthd_py.secret import Secret
 
 
@@ -37,3 +38,16 @@ def parse(message: bytes) -> PlainMessage:
         return PlainMessage(authzid.decode(), authcid.decode(), Secret(secret))
     except UnicodeDecodeError:
         raise MalformedPlain("PLAIN with a name that is not UTF-8") from None
+
+
+def begin(initial: bytes | None) -> Step:
+    """As `exchange.Begin`: without an initial response the client is asked for its message by an empty challenge (RFC 4616 section 2)."""
+    return Challenge(b"", _presented) if initial is None else _presented(initial)
+
+
+def _presented(message: bytes) -> Step:
+    try:
+        parsed = parse(message)
+    except MalformedPlain as fault:
+        return Failed(str(fault))
+    return NeedPassword(parsed.authzid, parsed.authcid, parsed.secret)

@@ -1,4 +1,4 @@
-"""A systemd of its own: process 1 of private namespaces, with the project's units and nothing else of this machine's. Nothing here changes."""
+"""A systemd of its own: process 1 of private namespaces, with the project's units and none of this machine's. Nothing outside changes."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ exec unshare --mount --propagation private --pid --fork --kill-child --mount-pro
 mount -t tmpfs -o mode=755 tmpfs "$0/over"
 mkdir "$0/over/etc" "$0/over/work"
 mount -t overlay -o "lowerdir=/etc,upperdir=$0/over/etc,workdir=$0/over/work" overlay /etc
-for place in /run /var/lib /var/log /usr/local/sbin /sys/fs/cgroup; do mount -t tmpfs -o mode=755 tmpfs $place; done
+for place in /dev/shm /run /var/lib /var/log /usr/local/sbin /sys/fs/cgroup; do mount -t tmpfs -o mode=755 tmpfs $place; done
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount --make-rshared /
 mkdir /run/systemd /run/systemd/system
 cp "$0/saslauthd-py" /usr/local/sbin/
 systemd-sysusers "$0/units/saslauthd-py.sysusers"
@@ -74,7 +75,14 @@ class SystemdMachine:
 
     def states(self) -> tuple[str, str]:
         """ActiveState of front and monitor."""
-        front, monitor = (self.shown(unit, "ActiveState")["ActiveState"] for unit in BOTH)
+        return self._both("ActiveState")
+
+    def pids(self) -> tuple[str, str]:
+        """Of the main processes of front and monitor where both are active, as seen inside; else nobody's."""
+        return self._both("MainPID") if self.states() == ("active", "active") == self.states() else ("0", "0")
+
+    def _both(self, name: str) -> tuple[str, str]:
+        front, monitor = self.systemctl("show", *BOTH, f"--property={name}", "--value").split()
         return front, monitor
 
     def main_pid(self, unit: str) -> int:
@@ -136,9 +144,7 @@ def _booted(directory: Path, process: subprocess.Popen[bytes]) -> SystemdMachine
             return 0
 
     def booted() -> bool:
-        return process.poll() is not None or (
-            init() != 0 and (Path(f"/proc/{init()}/root/run/systemd/private")).exists()
-        )
+        return process.poll() is not None or (init() != 0 and (Path(f"/proc/{init()}/root/run/systemd/private")).exists())
 
     until(booted, "systemd's own socket")
     if process.poll() is not None:
