@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 
 import trio
@@ -84,11 +85,12 @@ class Daemon:
             nursery.start_soon(self._reloading.run)
             nursery.start_soon(self._exporting.serve, self._measure)
             if self._means.control is not None:
-                operations = DaemonOperations(self._facts, lambda: self._current, self._reloading.reload)
+                operations = DaemonOperations(self._facts, self, self._reloading.reload)
                 nursery.start_soon(control.serve, self._means.control, operations)
             if self._notifier.watchdog_interval:
                 nursery.start_soon(_beat, self._loop, self._notifier.watchdog_interval)
             await self._until_stopped()
+            await self._reloading.stop()
             await self._drain()
             nursery.cancel_scope.cancel()
         self._loop.shut()
@@ -98,6 +100,11 @@ class Daemon:
     def current(self) -> Generation:
         """As `Switching.current`."""
         return self._current
+
+    @property
+    def living(self) -> Set[Generation]:
+        """The current one, and those that still have somebody to answer."""
+        return self._living
 
     async def switch(self, new: Generation, extras: Extras) -> None:
         """As `Switching.switch`. Requests that are under way finish on the configuration before."""
@@ -127,6 +134,7 @@ class Daemon:
             self._living.discard(generation)
         if self._means.monitor is not None:
             self._means.monitor.retired(generation.first_pool, len(generation.pools))
+        await self._log.close_unused({one.output for one in self._living if one.output is not None})
 
     def reopen_log(self) -> None:
         """As `Switching.reopen_log`."""

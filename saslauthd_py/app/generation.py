@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 import trio
@@ -17,11 +17,12 @@ from saslauthd_py.app.composition import Composed, Resources, Shared, composed, 
 from saslauthd_py.app.trial import dialect
 from saslauthd_py.config.settings import Settings
 from saslauthd_py.front.held import Held
-from saslauthd_py.front.loop import Loop
+from saslauthd_py.front.loop import BATCH, Loop
 from saslauthd_py.front.one_request import OneRequestPort
 from saslauthd_py.front.ports import Front, PortSettings
 from saslauthd_py.front.record import Record
-from saslauthd_py.listeners import Bound, allowed_ids
+from saslauthd_py.listeners import BACKLOG, Bound, allowed_ids
+from saslauthd_py.log.output import Output
 from saslauthd_py.workers import Workers
 
 _logger = logging.getLogger(__name__)
@@ -43,7 +44,9 @@ class Generation:
         self.first_pool = first_pool
         self.bound: list[Bound] = []
         self.ports: dict[OneRequestPort, socket.socket] = {}
+        self.output: Output | None = None
         self._helds: list[Held] = []
+        self._trials: set[trio.Event] = set()
         self._stack = stack
         self._retired = trio.Event()
         self._parts: Composed | None = None
@@ -71,6 +74,8 @@ class Generation:
                 await self._retired.wait()
                 with trio.move_on_after(self.settings.server.deadline + HELD_LONGEST) as leaving:
                     await loop.left(self.ports)
+                    for trial in tuple(self._trials):
+                        await trial.wait()
                 if leaving.cancelled_caught:
                     _logger.warning("configuration %d: some clients were not answered before its end", self.number)
                 for connection in loop.connections.all():
@@ -82,6 +87,7 @@ class Generation:
         """Take over every listener: those that `before` has too at once, so that nobody who connects is turned away. Never waits."""
         assert self._nursery is not None  # noqa: S101 - `serve` has begun
         front = Front(loop, self.parts.authenticator, self.parts.cache, record, self._nursery)
+        self.output = record.output
         served: Mapping[socket.socket, OneRequestPort] = {one: port for port, one in before.ports.items()} if before else {}
         for number, bound in enumerate(self.bound):
             port = self._port(number, bound, front)
@@ -91,6 +97,17 @@ class Generation:
                 loop.add(bound.socket, port)
             self.ports[port] = bound.socket
             record.counters.serves(bound.settings.path, bound.settings.protocol)
+
+    @contextlib.contextmanager
+    def trying(self) -> Iterator[None]:
+        """A login that no client of its ports has sent: its end waits for this block too."""
+        ended = trio.Event()
+        self._trials.add(ended)
+        try:
+            yield
+        finally:
+            self._trials.discard(ended)
+            ended.set()
 
     def retire(self) -> None:
         """It gets no new request from here on."""
@@ -109,7 +126,9 @@ class Generation:
         for port, listener in gone.items():
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RD)  # from now on connect(2) fails at once; who waits in the backlog is still served
-            while port.round():
+            for _ in range(BACKLOG // BATCH + 1):  # not until one reads nothing: a whole round of clients may be silent yet
+                port.round()
+                port.settle()
                 await trio.lowlevel.checkpoint()
             loop.remove(port)
             listener.close()

@@ -59,6 +59,7 @@ class Offer:
     sockets: dict[int, socket.socket] = field(default_factory=dict)
     control: socket.socket | None = None
     workers: list[tuple[int, Worker]] = field(default_factory=list)
+    begun: bool = False
     switch: trio.Event = field(default_factory=trio.Event)
 
     def failure(self) -> str | None:
@@ -124,6 +125,7 @@ class MonitorLink:
 
     def declined(self, why: str) -> None:
         """The offer cannot be opened."""
+        self._offer = None
         self._send(Declined(why.encode()[:_LONGEST_TEXT]))
 
     def adopt(self, first_pool: int, pools: list[Workers]) -> None:
@@ -138,7 +140,8 @@ class MonitorLink:
     def retired(self, first_pool: int, count: int) -> None:
         """The backends of these numbers are asked no more."""
         self.disown(first_pool, count)
-        self._send(Retired(first_pool))
+        if count:  # else the number is that of the next configuration's first backend
+            self._send(Retired(first_pool))
 
     async def attend(self) -> None:
         """Take what comes. Raises MonitorGone; a frame that is none is ignored."""
@@ -170,6 +173,7 @@ class MonitorLink:
             case Configuration(), [descriptor]:
                 self._offer = _read(Offer(), frame, descriptor)
             case Begin(), [] if self._offer is not None:
+                self._offer.begun = True
                 self._send_offer.send_nowait(self._offer)
             case Listening(place), [descriptor] if self._offer is not None:
                 self._offer.sockets[place] = socket.socket(fileno=descriptor)
@@ -196,6 +200,8 @@ class MonitorLink:
         if self._offer is not None and self._offer.asked == asked:
             self._offer.failed = why
             self._offer.switch.set()
+            if not self._offer.begun:
+                self._send_offer.send_nowait(self._offer)
             self._offer = None
         else:
             self._send_offer.send_nowait(Offer(asked, failed=why))

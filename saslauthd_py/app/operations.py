@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Protocol
@@ -54,6 +55,25 @@ class Serving(Protocol):
         """What decides."""
 
 
+class Deciding(Serving, Protocol):
+    """One that can be tried out."""
+
+    def trying(self) -> AbstractContextManager[None]:
+        """It stays at work until the end of the block."""
+
+
+class Daemon(Protocol):
+    """Configurations as they come and go."""
+
+    @property
+    def current(self) -> Deciding:
+        """The one that new requests meet."""
+
+    @property
+    def living(self) -> Set[Serving]:
+        """That one, and those of before that still have somebody to answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What outlives a configuration, so far as a status tells of it. `began` by time.monotonic; `descriptors` there are for connections."""
@@ -67,16 +87,16 @@ class Run:
 
 
 class DaemonOperations:
-    """Implements `control.operations.Operations` for whichever configuration `current` says counts."""
+    """Implements `control.operations.Operations` for whichever configuration of `daemon` counts."""
 
-    def __init__(self, run: Run, current: Callable[[], Serving], reload: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, run: Run, daemon: Daemon, reload: Callable[[], Awaitable[None]]) -> None:
         self._run = run
-        self._current = current
+        self._daemon = daemon
         self._reload = reload
 
     def status(self) -> Status:
         """As `Operations.status`."""
-        run, serving = self._run, self._current()
+        run, serving = self._run, self._daemon.current
         settings, cache, counters = serving.settings, serving.parts.cache, run.counters
         hits = counters.inline + counters.cached
         looked = hits + counters.looked_up_in_vain
@@ -105,7 +125,8 @@ class DaemonOperations:
 
     def flush(self, user: str | None) -> int:
         """As `Operations.flush`."""
-        return self._current().parts.cache.flush(None if user is None else self._accounts(user))
+        accounts = None if user is None else self._accounts(user)
+        return sum(serving.parts.cache.flush(accounts) for serving in self._daemon.living)
 
     def unblock(self, what: str) -> int:
         """As `Operations.unblock`."""
@@ -118,21 +139,21 @@ class DaemonOperations:
 
     async def trace(self, listener: str, login: Login) -> Decision | None:
         """As `Operations.trace`."""
-        serving = self._current()
+        serving = self._daemon.current
         settings = serving.settings
         found = next(((number, listen) for number, listen in enumerate(settings.listen) if listen.path == listener), None)
         if found is None:
             there = ", ".join(listen.path for listen in settings.listen)
             raise OperationFailed(Cause.REQUEST, f"{listener}: the daemon does not listen there; it listens at {there}")
         number, listen = found
-        decision = await Trial(settings, serving.parts.authenticator, serving.parts.cache).ask(listen, number, login)
+        with serving.trying():
+            decision = await Trial(settings, serving.parts.authenticator, serving.parts.cache).ask(listen, number, login)
         return None if isinstance(decision, Refusal) else decision
 
     def _accounts(self, user: str) -> set[str]:
         """What admission, the cache or any backend calls the account that an admin's name means."""
-        serving = self._current()
-        name = identity.split(user, default_realm=serving.settings.identity.default_realm)
-        members = serving.parts.members.values()
+        name = identity.split(user, default_realm=self._daemon.current.settings.identity.default_realm)
+        members = [member for serving in self._daemon.living for member in serving.parts.members.values()]
         watched = {member.watched.account(name) for member in members if member.watched is not None}
         return {identity.account(name)} | {member.account(name) for member in members} | watched - {""}
 

@@ -77,15 +77,26 @@ class Reloading:
         self._asked = 0
         self.failed = False
         self._send, self._requests = trio.open_memory_channel[int](math.inf)
+        self._scope = trio.CancelScope()
+        self._ended = trio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        if self._monitor is not None:
-            async for offer in self._monitor.offers:
-                await self._take(offer, self._monitor)
-        else:
-            async for asked in self._requests:
-                await self._read(asked)
+        """Until stopped, or cancelled."""
+        try:
+            with self._scope:
+                if self._monitor is not None:
+                    async for offer in self._monitor.offers:
+                        await self._take(offer, self._monitor)
+                else:
+                    async for asked in self._requests:
+                        await self._read(asked)
+        finally:
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """The daemon ends with the configuration that it has: what is under way is given up, and nobody who waits for it is told."""
+        self._scope.cancel()
+        await self._ended.wait()
 
     def ask(self) -> None:
         """Read the configuration again. How it ends is told by the log."""
@@ -110,6 +121,7 @@ class Reloading:
     async def _take(self, offer: Offer, monitor: MonitorLink) -> None:
         """What the monitor has read: open it, let it bind, switch."""
         if offer.failed is not None:
+            offer.discard()
             self._end(offer.asked, offer.failed)
             return
         stack = ExitStack()
@@ -126,18 +138,24 @@ class Reloading:
         new = Generation(self._daemon.current.number + 1, settings, resources, stack, offer.first_pool)
         monitor.adopt(new.first_pool, new.pools)
         for number, worker in offer.workers:
-            new.pools[number - new.first_pool].add(worker)
+            if new.first_pool <= number < new.first_pool + len(new.pools):
+                new.pools[number - new.first_pool].add(worker)
+            else:  # of a configuration that was left while this one was offered
+                worker.channel.close()
         monitor.opened()
-        await offer.switch.wait()
-        if why := offer.failure():
+        with ExitStack() as undo:
+            undo.callback(extras.close)
+            undo.push(stack)
+            await offer.switch.wait()
+            if (why := offer.failure()) is None:
+                before = {one.settings.path: one.socket for one in self._daemon.current.bound}
+                new.bound = [Bound(listen, offer.sockets.get(place) or before[listen.path]) for place, listen in enumerate(settings.listen)]
+                await self._daemon.switch(new, extras)
+                undo.pop_all()
+        if why is not None:
             monitor.disown(new.first_pool, len(new.pools))
-            stack.close()
-            extras.close()
             self._end(offer.asked, why)
             return
-        before = {one.settings.path: one.socket for one in self._daemon.current.bound}
-        new.bound = [Bound(listen, offer.sockets.get(place) or before[listen.path]) for place, listen in enumerate(settings.listen)]
-        await self._daemon.switch(new, extras)
         monitor.serving()
         self._end(offer.asked, None)
 
@@ -164,7 +182,12 @@ class Reloading:
             return
         new = Generation(current.number + 1, settings, resources, stack)
         new.bound = bound
-        await self._daemon.switch(new, extras)
+        kept = {one.socket for one in current.bound}
+        with ExitStack() as undo:
+            undo.callback(listeners.let_go, [one for one in bound if one.socket not in kept])
+            undo.callback(extras.close)
+            await self._daemon.switch(new, extras)
+            undo.pop_all()
         listeners.unlink_gone(current.bound, bound)
         self._end(asked, None)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from types import TracebackType
+
+import trio
 
 from saslauthd_py import privileges
 from saslauthd_py.config.settings import Settings
@@ -40,7 +42,7 @@ def open_log(settings: Settings) -> Output:
 class Log:
     """Where lines go at this moment, those of the standard library's logging too. A context manager: closed at its end.
 
-    A log that was changed takes lines until its writer is closed, after the last request that has it.
+    One that was exchanged for another takes lines until the last request that has it is answered.
     """
 
     def __init__(self, output: Output) -> None:
@@ -61,14 +63,20 @@ class Log:
             output.close()
 
     def change(self, output: Output) -> None:
-        """From now on. The one before is closed at the end, or when another one comes: what is under way may still write to it."""
-        for old in self._outputs[:-1]:
-            old.close()
+        """From now on. The one before stays open for what is under way, until `close_unused`."""
         root, handler = logging.getLogger(_ROOT), Handler(output)
         root.addHandler(handler)
         root.removeHandler(self._handler)
         root.setLevel(output.level)
-        self._outputs, self._handler, self.output = [self.output, output], handler, output
+        self._handler, self.output = handler, output
+        self._outputs.append(output)
+
+    async def close_unused(self, used: Set[Output]) -> None:
+        """Close those that are neither `used` nor the one of this moment: in a thread, for a disk that hangs keeps nobody waiting."""
+        while unused := next((one for one in self._outputs if one not in used and one is not self.output), None):
+            self._outputs.remove(unused)  # two configurations may end at once
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(unused.close)
 
 
 def check_log(settings: Settings) -> None:
@@ -92,4 +100,5 @@ def start_errors() -> Iterator[None]:
 def _log_error(settings: Settings, why: str) -> StartError:
     path = settings.log.to.removeprefix("file:")
     user = settings.server.user if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    return StartError(f"[log] to = {settings.log.to!r}: {why}; run: install -o {user} -m 640 /dev/null {path}")
+    remedy = f"chown {user} {path}" if os.path.lexists(path) else f"install -o {user} -m 640 /dev/null {path}"  # which would empty it
+    return StartError(f"[log] to = {settings.log.to!r}: {why}; run: {remedy}")

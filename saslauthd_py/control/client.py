@@ -143,7 +143,9 @@ def _connect(connection: socket.socket, path: str, patience: float) -> None:
     try:
         connection.connect(path)
     except (FileNotFoundError, ConnectionRefusedError):
-        raise NotRunning(f"nobody listens at {path}: the daemon does not run, has another [control] path, or could not make this one (its first line says so)") from None
+        raise NotRunning(
+            f"nobody listens at {path}: the daemon does not run, has another [control] path, or could not make this one (see its first line)"
+        ) from None
     except PermissionError:
         raise NotPermitted(f"{path}: permission denied: run this as root or as the daemon's user") from None
     except BlockingIOError:

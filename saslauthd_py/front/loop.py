@@ -66,9 +66,9 @@ class Loop:
     def remove(self, port: Port) -> None:
         """Accept nobody on this port any more; those that it has accepted are served on."""
         port.settle()
-        listener = self._listeners.pop(port)
+        listener = self._listeners.pop(port, None)
         self._hot.discard(port)
-        if self._listening:
+        if listener is not None and self._listening:  # else nobody is accepted on any port any more
             self._selector.unregister(listener)
 
     def replace(self, old: Port, new: Port) -> None:

@@ -136,7 +136,7 @@ class OneRequestPort:
             self._front.loop.close(connection)
         elif connection.state is State.DRAINED:
             self._wait(connection)
-        else:
+        elif self._may_ask(connection):  # it may have connected under a configuration of before
             connection.frame += more
             self._advance(connection)
         return 1
@@ -161,17 +161,24 @@ class OneRequestPort:
             client.close()
             return
         connection = Connection(client, self, trio.current_time())
-        allowed, record = self._settings.allowed, self._front.record
-        if allowed is not None and connection.uid not in allowed:
+        if not self._may_ask(connection):
+            return
+        if not self._front.loop.make_room(connection.uid):
             client.close()
-            record.refused(f"user id {connection.uid} is not in allow_users", self.path, connection.peer)
-        elif not self._front.loop.make_room(connection.uid):
-            client.close()
-            record.refused("too many connections, see max_connections and max_connections_per_peer", self.path, connection.peer)
+            self._front.record.refused("too many connections, see max_connections and max_connections_per_peer", self.path, connection.peer)
         else:
             self._front.loop.connections.enter(connection)
             connection.frame = frame or b""
             self._front.loop.guarded(self._advance, connection)
+
+    def _may_ask(self, connection: Connection) -> bool:
+        """Whether its user is allowed to; else it is closed."""
+        allowed = self._settings.allowed
+        if allowed is None or connection.uid in allowed:
+            return True
+        self._front.loop.close(connection)
+        self._front.record.refused(f"user id {connection.uid} is not in allow_users", self.path, connection.peer)
+        return False
 
     def _advance(self, connection: Connection) -> None:
         """Do what the bytes so far allow."""

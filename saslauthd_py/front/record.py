@@ -20,13 +20,13 @@ class Record:
 
     def __init__(self, output: Output, counters: Counters) -> None:
         self.counters = counters
-        self._output = output
+        self.output = output
         self._style = output.style
         self._peers = Peers(output.style.field)
 
     def hits(self, hits: Sequence[tuple[Proof, bytes]], listener: str) -> None:
         """Logins that the cache decided inline on one listener, each with its peer's raw credentials; once a round."""
-        now, peers, output = time.time(), self._peers, self._output
+        now, peers, output = time.time(), self._peers, self.output
         peers.tick(int(now))
         for proof, _ in hits:
             tally = proof.tally or self._first(proof, listener)
@@ -68,9 +68,9 @@ class Record:
         return proof.tally
 
     def _write(self, level: int, line: bytes, peer: bytes) -> None:
-        if self._output.writes(level):
+        if self.output.writes(level):
             self._peers.tick(int(time.time()))
             name = self._peers.known.get(peer) or self._peers.name(peer)
             number = request_id.current() or next(request_id.NUMBERS)
-            self._output.writer.lines.append(self._style.LINE % (self._output.prefix(level), line, name, number))
-            self._output.writer.turn()
+            self.output.writer.lines.append(self._style.LINE % (self.output.prefix(level), line, name, number))
+            self.output.writer.turn()

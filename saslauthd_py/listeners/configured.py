@@ -87,9 +87,16 @@ def unlink_gone(before: Sequence[Bound], now: Sequence[Bound]) -> None:
 
 
 def check_all(settings: Settings, before: Sequence[Bound] = ()) -> None:
-    """Raise what `bind_all` would, and bind nothing; sockets that a service manager hands over, and those of `before`, are passed over."""
+    """Raise what `bind_all` would, and bind nothing; sockets that a service manager hands over, and those of `before`, are passed over.
+
+    One of `before` that a service manager handed over must stay: it goes on listening there, whatever we do.
+    """
     ids = daemon_ids(settings)
     known = {os.path.normpath(one.settings.path) for one in before}
+    wanted = {os.path.normpath(listen.path) for listen in settings.listen}
+    for one in before:
+        if one.ours is None and os.path.normpath(one.settings.path) not in wanted:
+            raise ListenError(f"{one.settings.path}: the service manager listens there: stop its socket unit, then restart the daemon")
     for listen in settings.listen:
         allowed_ids(listen)
         spec = _spec(listen, ids)

@@ -68,6 +68,8 @@ class Offers:
         self._left: list[Served] = []
         self._next_pool = len(current.pools)
         self._asked: list[int] = []
+        self._switching = False
+        self._stopped = False
 
     def __iter__(self) -> Iterator[Served]:
         """All that have workers."""
@@ -78,6 +80,8 @@ class Offers:
 
     def reload(self, asked: int) -> None:
         """Read the file again, now or after the reload that is under way."""
+        if self._stopped:
+            return
         if len(self._asked) >= _MOST_ASKED:
             self._tell(Failed(b"too many reloads are asked for at once: ask again when they are done", asked))
         elif asked or asked not in self._asked:
@@ -88,7 +92,7 @@ class Offers:
     def opened(self) -> None:
         """The front could open what was offered: bind what is new, and have it switch."""
         offered = self._offered
-        if offered is None or offered.bound:
+        if offered is None or self._switching or self._stopped:
             return
         try:
             offered.bound = listeners.rebind_all(offered.settings, self.current.bound)
@@ -99,6 +103,7 @@ class Offers:
         for place, one in enumerate(offered.bound):
             if one.socket not in kept:
                 self._tell(Listening(place), one.socket)
+        self._switching = True
         self._tell(Switch())
 
     def declined(self) -> None:
@@ -106,9 +111,13 @@ class Offers:
         self._drop(None)
 
     def serving(self) -> None:
-        """The front has switched. Names that the new configuration does not have are taken away."""
-        if self._offered is None or not self._offered.bound:  # it has not been told to
+        """The front has switched. Names that the new configuration does not have are taken away.
+
+        It says so too of what it began with, and by then another configuration may have been offered.
+        """
+        if self._offered is None or not self._switching or self._stopped:
             return
+        self._switching = False
         before, self.current, self._offered = self.current, self._offered, None
         self._left.append(before)
         listeners.unlink_gone(before.bound, self.current.bound)
@@ -123,6 +132,16 @@ class Offers:
         for served in self._left:
             if served.slots.first == first_pool and served.pools:
                 served.slots.close()
+
+    def stop(self) -> None:
+        """No name leads to the daemon any more, nothing is read and nothing bound. A second time does nothing."""
+        self._stopped = True
+        self._asked.clear()
+        if self._offered is not None:
+            kept = {one.socket for one in self.current.bound}
+            listeners.let_go([one for one in self._offered.bound if one.socket not in kept])
+            self._offered.bound.clear()
+        listeners.let_go(self.current.bound)
 
     def fill(self) -> float | None:
         """As `Slots.fill`, for all of them; those whose last worker has ended are forgotten."""
@@ -146,12 +165,18 @@ class Offers:
         except (ConfigurationError, ListenError, PrivilegeError, PamUnusable) as error:
             self._tell(Failed(str(error).encode()[:_LONGEST_TEXT], asked))
             return
-        count = len(pools_of(checked.settings))
+        offered = Served(checked, self._channel, self._first_of(len(pools_of(checked.settings))), asked)
+        self._offered, self._switching = offered, False
+        try:
+            offered.hand_over(self._path)
+        except OSError as error:  # no process, no descriptor, no memory; or the front is gone, and its end comes next
+            self._drop(f"{self._path}: the monitor cannot start its workers, or hand it over: {error.strerror}")
+
+    def _first_of(self, count: int) -> int:
+        """The next numbers for so many backends: all of them fit in a frame."""
         first = self._next_pool if self._next_pool + count <= _POOLS else 0
-        self._offered = Served(checked, self._channel, first, asked)
         self._next_pool = first + count
-        with suppress(OSError):
-            self._offered.hand_over(self._path)
+        return first
 
     def _check(self, settings: Settings) -> None:
         old, new = self.current.settings.server, settings.server
@@ -167,6 +192,7 @@ class Offers:
         offered, self._offered = self._offered, None
         if offered is None:
             return
+        self._switching = False
         offered.slots.close()
         self._left.append(offered)
         if why is not None:

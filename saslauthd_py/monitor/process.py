@@ -175,7 +175,7 @@ class _Monitor:
         if self.offers is not None:
             for served in self.offers:
                 served.slots.close()
-            listeners.let_go(self.offers.current.bound)
+            self.offers.stop()
         if self._front is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._front, signal.SIGKILL)
@@ -236,7 +236,7 @@ class _Monitor:
         if self._asked_to_stop:
             return
         if numbers.intersection(_TERMINATING):
-            listeners.let_go(self._serving.current.bound)
+            self._serving.stop()
             self._asked_to_stop = True
             self._stop_at = time.monotonic() + self._serving.current.settings.server.deadline + DRAIN_MARGIN
             if self._front is None:  # whoever ends the front does so by its own unit

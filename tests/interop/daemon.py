@@ -100,6 +100,10 @@ class Daemon:
         code = self._ended()
         assert code == 0, f"exit code {code}:\n" + "\n".join(self.log())
 
+    def ended(self) -> int:
+        """The exit code, when it has ended by itself or by somebody else's signal."""
+        return self._ended()
+
     def hang_up(self) -> None:
         """SIGHUP, and no waiting."""
         self._signal(signal.SIGHUP)

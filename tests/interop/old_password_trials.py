@@ -1,7 +1,7 @@
 """How often is an old password still accepted right after the change? By hand: python -m tests.interop.old_password_trials
 
 Two kinds of trial, each with the daemon's cache warm for the old password:
-- by commands: `saslauthd-py user passwd` changes it, and the next request that the daemon gets has the old one;
+- by commands: `saslauthd-py user passwd` changes it, and the next request that each daemon on that store gets has the old one;
 - by commits: under load, one other process commits the change, waits as commands do, and asks with the old one itself, so that no
   start of a process gives the daemon time.
 """
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -45,15 +45,29 @@ def prepare(site: Site) -> None:
         site.add(name, FIRST)
 
 
-def by_commands(site: Site, daemon: Daemon, trials: int) -> Counter[bytes]:
-    """The answers to the old password, one a trial. AssertionError where the cache was not warm."""
+def twin(site: Site) -> Site:
+    """A second daemon's configuration, on the same store."""
+    other = Site(site.directory / "twin")
+    other.directory.mkdir()
+    other.directory.chmod(0o755)
+    other.configure([listener(other.mux)], BACKEND)
+    other.configuration.write_text(other.configuration.read_text().replace(str(other.store), str(site.store)))
+    return other
+
+
+def by_commands(site: Site, serving: Mapping[Path, Daemon], trials: int) -> Counter[bytes]:
+    """The answers of all daemons `serving` that store, each at its socket, to the old password: one a trial and daemon.
+
+    AssertionError where a cache was not warm.
+    """
     answers: Counter[bytes] = Counter()
     for trial in range(trials):
         old, new = f"pw-{trial}", f"pw-{trial + 1}"
-        assert [ask(site.mux, TURNING, old) for _ in range(2)] == [OK, OK]
-        daemon.wait_for_line("accepted", f"user={TURNING}", "cached=yes", count=trial + 1)
+        for mux, daemon in serving.items():
+            assert [ask(mux, TURNING, old) for _ in range(2)] == [OK, OK]
+            daemon.wait_for_line("accepted", f"user={TURNING}", "cached=yes", count=trial + 1)
         site.passwd(TURNING, new)
-        answers[ask(site.mux, TURNING, old)] += 1
+        answers.update(ask(mux, TURNING, old) for mux in serving)
     return answers
 
 
@@ -122,20 +136,35 @@ def _run_commits(site: Site, trials: int) -> None:
 
 def _run_all(commands: int, commits: int) -> int:
     accepted = 0
-    for kind, run, trials in (("commands", by_commands, commands), ("commits under load", by_commits, commits)):
-        if not trials:
-            continue
-        with tempfile.TemporaryDirectory(dir="/run") as machine:
-            Path(machine).chmod(0o755)
-            with new_site(Path(machine)) as site:
-                prepare(site)
-                began = time.monotonic()
-                with site.serving() as daemon:
-                    answers = run(site, daemon, trials)
-                told = f"refused {answers[NO]}, accepted {answers[OK]}, outages {answers[b'']}"
-                print(f"by {kind}: {trials} trials in {time.monotonic() - began:.0f} s, old password {told}")
-                accepted += trials - answers[NO]
+    if commands:
+        with _prepared() as site, site.serving() as first:
+            other = twin(site)
+            with other.serving() as second:
+                accepted += _told(
+                    f"{commands} commands, two daemons", lambda: by_commands(site, {site.mux: first, other.mux: second}, commands)
+                )
+    if commits:
+        with _prepared() as site, site.serving() as daemon:
+            accepted += _told(f"{commits} commits under load", lambda: by_commits(site, daemon, commits))
     return 1 if accepted else 0
+
+
+@contextmanager
+def _prepared() -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(dir="/run") as machine:
+        Path(machine).chmod(0o755)
+        with new_site(Path(machine)) as site:
+            prepare(site)
+            yield site
+
+
+def _told(what: str, run: Callable[[], Counter[bytes]]) -> int:
+    """Print what came of it; returns how many answers were not NO."""
+    began = time.monotonic()
+    answers = run()
+    told = f"refused {answers[NO]}, accepted {answers[OK]}, outages {answers[b'']}"
+    print(f"{what}: {time.monotonic() - began:.0f} s, old password {told}", flush=True)
+    return answers.total() - answers[NO]
 
 
 def main() -> int:

@@ -144,7 +144,7 @@ def _booted(directory: Path, process: subprocess.Popen[bytes]) -> SystemdMachine
             return 0
 
     def booted() -> bool:
-        return process.poll() is not None or (init() != 0 and (Path(f"/proc/{init()}/root/run/systemd/private")).exists())
+        return process.poll() is not None or (init() != 0 and Path("/proc", str(init()), "root", "run/systemd/private").exists())
 
     until(booted, "systemd's own socket")
     if process.poll() is not None:

@@ -70,7 +70,7 @@ def machine() -> Iterator[SystemdMachine]:
             machine.run("saslauthd-py", "user", "add", ALICE, "--password-stdin", secret="pw1")
             etc = machine.root / "etc"
             with (etc / "passwd").open("a") as passwd, (etc / "shadow").open("a") as shadow:
-                passwd.write("bob:x:60000:65534::/home/bob:/usr/sbin/nologin\n")
+                passwd.write("bob:x:60000:65534::/nonexistent:/usr/sbin/nologin\n")
                 shadow.write(f"bob:{hashed('pw2')}:19000:0:99999:7:::\n")
             (etc / "pam.d" / "smtp").write_text(PAM)
             yield machine

@@ -171,7 +171,8 @@ class PasswdFileBackend:
         self._count_hashes()
         if file.exposed and not self._warned and isinstance(file.found, Index) and file.found.profiles:
             self._warned = True
-            _logger.warning("%s: every user of this machine can read its hashes; give it the group of the daemon (chgrp), then: chmod 640", file.source.path)
+            path = file.source.path
+            _logger.warning("%s: every user of this machine can read its hashes; chgrp it to the daemon's group, then chmod 640", path)
 
     def _dropped(self, file: WatchedFile) -> None:
         """Nobody sees its changes any more, so what was said of its accounts is not remembered."""

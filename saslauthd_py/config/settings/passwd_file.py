@@ -29,7 +29,9 @@ class PasswdFileSettings(BackendSettings):
     cache: Annotated[float, Duration("0s", "1d")] = Field(
         60.0, description='How long a right password is remembered; a change is seen at once all the same. "0s": not at all.'
     )
-    path: Annotated[AbsolutePath, AfterValidator(_path)] = Field(description='The file; "{realm}" in it names one for each realm; where its lines are without @realm, say login = "{local}" too.')
+    path: Annotated[AbsolutePath, AfterValidator(_path)] = Field(
+        description='The file; "{realm}" in it names one for each realm; where its lines are without @realm, say login = "{local}" too.'
+    )
     format: Literal["auto", "htpasswd", "dovecot", "passwd"] = Field(
         "auto", description='How its lines are read: "htpasswd", "dovecot" (a passwd-file), "passwd" or, by the line, "auto".'
     )
