@@ -144,7 +144,7 @@ def _connect(connection: socket.socket, path: str, patience: float) -> None:
         connection.connect(path)
     except (FileNotFoundError, ConnectionRefusedError):
         raise NotRunning(
-            f"nobody listens at {path}: the daemon does not run, has another [control] path, or could not make this one (see its first line)"
+            f"nobody listens at {path}: the daemon does not run, has another [control] path, or could not make this (see its first line)"
         ) from None
     except PermissionError:
         raise NotPermitted(f"{path}: permission denied: run this as root or as the daemon's user") from None
