@@ -28,6 +28,7 @@ FIRST_UID = 60000
 
 _ENTER = """\
 set -e
+mount --make-rprivate / 2>/dev/null || true  # not in a chroot whose / is no mount point: there nothing is shared to begin with
 cd "$0"
 mount --bind pam.d /etc/pam.d
 for file in passwd shadow security/faillock.conf; do mount --bind "etc/$file" "/etc/$file"; done
@@ -68,7 +69,7 @@ class PamMachine:
     @property
     def prefix(self) -> list[str]:
         """What to put before the words of a command. The process keeps its pid, its descriptors and its variables."""
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, str(self.directory)]
+        return ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", _ENTER, str(self.directory)]
 
     def service(self, name: str, stack: str) -> None:
         """The whole of /etc/pam.d/NAME."""

@@ -48,7 +48,9 @@ def test_reading_never_makes_a_store(path: str) -> None:
     with pytest.raises(NoSuchStore, match=r"/store: no such directory; `saslauthd-py user add` makes it$"):
         Store.open(path)
     os.mkdir(os.path.dirname(path), 0o700)
-    with pytest.raises(NoSuchStore, match=r"users\.db: no such store; `saslauthd-py user add` makes one$"):
+    with pytest.raises(
+        NoSuchStore, match=r"users\.db: no such store: restore it from a backup; on a new machine `saslauthd-py user add` makes it$"
+    ):
         Store.open(path)
     assert os.listdir(os.path.dirname(path)) == []
 
