@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 
 import pytest
 import trio
@@ -41,11 +42,8 @@ class Pool:
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    pool = Pool()
-    try:
+    with closing(Pool()) as pool:
         yield pool
-    finally:
-        pool.close()
 
 
 async def taken(other: socket.socket) -> Call:
@@ -61,19 +59,27 @@ async def answer(other: socket.socket, code: int = 0, *, last: bool = False) -> 
     return call
 
 
-async def outcome(pool: Pool, results: list[Answer | WorkerFailed]) -> None:
-    try:
-        results.append(await pool.workers.call(CALL))
-    except WorkerFailed as failed:
-        results.append(failed)
+@asynccontextmanager
+async def calling(pool: Pool, count: int = 1) -> AsyncIterator[list[Answer | WorkerFailed]]:
+    """So many calls under way, and what has come of them; at the end all have ended."""
+    results: list[Answer | WorkerFailed] = []
+
+    async def call() -> None:
+        try:
+            results.append(await pool.workers.call(CALL))
+        except WorkerFailed as failed:
+            results.append(failed)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(count):
+            nursery.start_soon(call)
+        yield results
 
 
 async def test_a_call_gets_its_answer_and_the_worker_is_idle_again(pool: Pool, autojump_clock: trio.testing.MockClock) -> None:
     other = pool.add()
     for code in (0, 7):
-        results: list[Answer | WorkerFailed] = []
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(outcome, pool, results)
+        async with calling(pool) as results:
             call = await answer(other, code)
             assert (call.service, call.login, call.secret, call.urgent) == (b"smtp", b"alice", Secret(b"pw1"), False)
         (got,) = results
@@ -85,10 +91,7 @@ async def test_a_call_gets_its_answer_and_the_worker_is_idle_again(pool: Pool, a
 
 async def test_a4_one_call_at_a_time_in_a_worker(pool: Pool, autojump_clock: trio.testing.MockClock) -> None:
     other = pool.add()
-    results: list[Answer | WorkerFailed] = []
-    async with trio.open_nursery() as nursery:
-        for _ in range(3):
-            nursery.start_soon(outcome, pool, results)
+    async with calling(pool, 3) as results:
         for count in range(1, 4):
             await taken_and_answered(other)
             await trio.testing.wait_all_tasks_blocked()
@@ -105,10 +108,7 @@ async def taken_and_answered(other: socket.socket) -> None:
 
 async def test_a4_a_worker_that_ends_in_a_call_costs_that_call_only(pool: Pool, autojump_clock: trio.testing.MockClock) -> None:
     first, second = pool.add(), pool.add()
-    results: list[Answer | WorkerFailed] = []
-    async with trio.open_nursery() as nursery:
-        for _ in range(2):
-            nursery.start_soon(outcome, pool, results)
+    async with calling(pool, 2) as results:
         await taken(first)
         first.close()
         await answer(second)
@@ -121,11 +121,8 @@ async def test_a4_a_changed_header_byte_of_an_answer_costs_that_call_only(pool: 
     size = len(encode(Answer(0, Stage.ACCOUNT, 0)))
     bystander = pool.add()
     for at in range(size):
-        results: list[Answer | WorkerFailed] = []
         other = pool.add()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(outcome, pool, results)
-            nursery.start_soon(outcome, pool, results)
+        async with calling(pool, 2) as results:
             call = await taken(other)
             changed = bytearray(encode(Answer(call.id, Stage.ACCOUNT, 0, account=b"alice")))
             changed[at] ^= 0x41
@@ -141,9 +138,7 @@ async def test_a4_an_unexpected_frame_ends_the_worker(
     frame: Begin | Call | Answer, pool: Pool, autojump_clock: trio.testing.MockClock
 ) -> None:
     other = pool.add()
-    results: list[Answer | WorkerFailed] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(outcome, pool, results)
+    async with calling(pool) as results:
         await taken(other)
         other.send(encode(frame))
     assert isinstance(results[0], WorkerFailed)
@@ -152,9 +147,7 @@ async def test_a4_an_unexpected_frame_ends_the_worker(
 
 async def test_a4_an_over_long_answer_ends_the_worker(pool: Pool, autojump_clock: trio.testing.MockClock) -> None:
     other = pool.add()
-    results: list[Answer | WorkerFailed] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(outcome, pool, results)
+    async with calling(pool) as results:
         call = await taken(other)
         other.send(encode(Answer(call.id, Stage.ACCOUNT, 0)) + bytes(20000))
     assert isinstance(results[0], WorkerFailed)
@@ -172,9 +165,7 @@ async def test_a1_a_call_past_its_deadline_has_its_worker_ended(pool: Pool, auto
 async def test_a_worker_that_ended_while_it_was_idle_costs_nobody(pool: Pool, autojump_clock: trio.testing.MockClock) -> None:
     pool.add().close()
     other = pool.add()
-    results: list[Answer | WorkerFailed] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(outcome, pool, results)
+    async with calling(pool) as results:
         await answer(other)
     assert isinstance(results[0], Answer)
     assert pool.ended == [End(1, 101)]
@@ -182,10 +173,7 @@ async def test_a_worker_that_ended_while_it_was_idle_costs_nobody(pool: Pool, au
 
 async def test_a4_nothing_is_sent_to_a_worker_after_its_last_answer(pool: Pool, autojump_clock: trio.testing.MockClock) -> None:
     first = pool.add()
-    results: list[Answer | WorkerFailed] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(outcome, pool, results)
-        nursery.start_soon(outcome, pool, results)
+    async with calling(pool, 2) as results:
         await answer(first, last=True)
         await trio.testing.wait_all_tasks_blocked()
         assert first.recv(1) == b"", "let go"

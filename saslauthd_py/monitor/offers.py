@@ -33,25 +33,25 @@ class Served:
 
     def __init__(self, checked: Checked, channel: socket.socket, first_pool: int, asked: int = 0) -> None:
         self.settings = checked.settings
+        self.channel = channel
         self.asked = asked
         self.bound: list[Bound] = []
         self.pools = pools_of(checked.settings)
         self.slots = Slots(self.pools, self._hand_worker, first_pool)
         self._text = checked.text
-        self._channel = channel
 
     def hand_over(self, path: str) -> None:
         """What a front needs to try it: its text, its listeners where they are bound already, its workers. Raises OSError."""
         with _in_memory(self._text) as descriptor:
-            send(self._channel, Configuration(os.fsencode(path), self.slots.first, self.asked), descriptor)
+            send(self.channel, Configuration(os.fsencode(path), self.slots.first, self.asked), descriptor)
         for place, one in enumerate(self.bound):
-            send(self._channel, Listening(place), one.socket.fileno())
+            send(self.channel, Listening(place), one.socket.fileno())
         self.slots.fill()
-        send(self._channel, Begin())
+        send(self.channel, Begin())
 
     def _hand_worker(self, frame: Working, end: socket.socket) -> None:
         with suppress(OSError):  # the front is gone: its end comes next, and the worker sees the same
-            send(self._channel, frame, end.fileno())
+            send(self.channel, frame, end.fileno())
 
 
 class Offers:
@@ -63,7 +63,7 @@ class Offers:
     def __init__(self, current: Served, path: str) -> None:
         self.current = current
         self._path = path
-        self._channel = current._channel  # noqa: SLF001 - of one module
+        self._channel = current.channel
         self._offered: Served | None = None
         self._left: list[Served] = []
         self._next_pool = len(current.pools)

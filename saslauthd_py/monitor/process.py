@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,8 +16,9 @@ from saslauthd_py import listeners, privileges
 from saslauthd_py.config.load import Checked
 from saslauthd_py.config.settings import Settings
 from saslauthd_py.listeners import Bound, Listener, ListenError
-from saslauthd_py.monitor import front, orphans, worker
+from saslauthd_py.monitor import front, orphans, signals, worker
 from saslauthd_py.monitor.channel import bound_sends, pair, receive, send
+from saslauthd_py.monitor.meeting import meet
 from saslauthd_py.monitor.offers import Offers, Served, pools_of
 from saslauthd_py.monitor.telling import say
 from saslauthd_py.wire.monitor import Controlling, Declined, End, Frame, Malformed, Opened, Reload, Retired, Serving
@@ -26,10 +26,7 @@ from saslauthd_py.wire.monitor import Controlling, Declined, End, Frame, Malform
 DRAIN_MARGIN = 5.0
 """Seconds that a front may take to end after its own deadline for what is under way."""
 
-_TERMINATING = (signal.SIGTERM, signal.SIGINT)
-_SIGNALS = (*_TERMINATING, signal.SIGHUP, signal.SIGCHLD)
 _FAILED = 70
-_PEERCRED = struct.Struct("iII")
 
 
 class FrontEnded(Exception):
@@ -46,7 +43,7 @@ def serve(checked: Checked, path: str) -> None:
     SIGHUP reads the file again. As root, before any thread is started. Raises ListenError, PrivilegeError, PamUnusable before anybody is
     served; FrontEnded.
     """
-    with _signals() as wake, _ready(checked) as sockets, ExitStack() as stack:
+    with signals.noted() as wake, _ready(checked) as sockets, ExitStack() as stack:
         ours, theirs = pair()
         stack.enter_context(ours)
         with theirs:
@@ -59,14 +56,8 @@ def attend(checked: Checked, path: str, meeting: str, ready: Callable[[], object
 
     `ready` is called when it may come.
     """
-    with _signals() as wake, _ready(checked) as sockets, ExitStack() as stack:
-        there = listeners.bind_meeting(checked.settings, meeting)
-        try:
-            ready()
-            ours = _met(there.socket, wake, listeners.daemon_ids(checked.settings).uid)
-        finally:  # the next front that comes finds nobody, rather than a queue that nobody serves
-            listeners.unlink_own(there)
-            there.socket.close()
+    with signals.noted() as wake, _ready(checked) as sockets, ExitStack() as stack:
+        ours = meet(checked.settings, meeting, wake, ready)
         if ours is not None:
             stack.enter_context(ours)
             _tend(_Monitor(None, ours), checked, path, sockets, wake)
@@ -111,31 +102,6 @@ def _tend(monitor: _Monitor, checked: Checked, path: str, sockets: _Sockets, wak
         monitor.run(wake)
 
 
-def _met(there: socket.socket, wake: socket.socket, uid: int) -> socket.socket | None:
-    """The channel to the first who comes and is the daemon's user; None: told to end before."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(wake, selectors.EVENT_READ)
-        selector.register(there, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
-                if key.fileobj is wake:
-                    if _heard(wake).intersection(_TERMINATING):
-                        return None
-                    continue
-                with suppress(BlockingIOError):
-                    came, _ = there.accept()
-                    if _uid(came) == uid:
-                        came.setblocking(True)
-                        return came
-                    say(f"user id {_uid(came)} is not the front's: refused")
-                    came.close()
-
-
-def _uid(channel: socket.socket) -> int:
-    uid: int = _PEERCRED.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))[1]
-    return uid
-
-
 class _Monitor:
     """`pid` of a front that is our child; None: it is a unit of its own. `offers` before anything else is called but `end_all`."""
 
@@ -143,7 +109,6 @@ class _Monitor:
         self.channel = channel
         self.offers: Offers | None = None
         self._front = pid
-        self._apart = pid is None
         self._there = True
         self._deaf = False
         self._status = 0
@@ -164,7 +129,7 @@ class _Monitor:
             while self._there:
                 for key, _ in selector.select(self._pause()):
                     if key.fileobj is not self.channel:
-                        self._signalled(_heard(wake))
+                        self._signalled(signals.heard(wake))
                     elif not self._listen():
                         selector.unregister(self.channel)
                 self._reap()
@@ -176,7 +141,7 @@ class _Monitor:
             for served in self.offers:
                 served.slots.close()
             self.offers.stop()
-        if self._front is not None:
+        if self._front is not None and self._there:  # once reaped, its number may be anybody's
             with suppress(ProcessLookupError):
                 os.kill(self._front, signal.SIGKILL)
         with suppress(ChildProcessError):
@@ -226,7 +191,7 @@ class _Monitor:
     def _lost(self) -> bool:
         """A front that has closed its channel cannot be told anything any more (rule A5)."""
         self._deaf = True
-        if self._apart:
+        if self._front is None:
             self._there = False
         elif self._stop_at is None:
             self._stop_at = time.monotonic() + DRAIN_MARGIN
@@ -235,7 +200,7 @@ class _Monitor:
     def _signalled(self, numbers: set[int]) -> None:
         if self._asked_to_stop:
             return
-        if numbers.intersection(_TERMINATING):
+        if numbers.intersection(signals.TERMINATING):
             self._serving.stop()
             self._asked_to_stop = True
             self._stop_at = time.monotonic() + self._serving.current.settings.server.deadline + DRAIN_MARGIN
@@ -262,7 +227,7 @@ class _Monitor:
             if pid == 0:
                 return
             if pid == self._front:
-                self._front, self._status, self._there = None, status, False
+                self._status, self._there = status, False
                 continue
             orphans.end([self._front, *(known for served in self._serving for known in served.slots.pids())])
             for ended in [served.slots.reaped(pid, status) for served in self._serving]:
@@ -277,7 +242,9 @@ class _Monitor:
         if code := os.WEXITSTATUS(self._status):
             raise FrontEnded("", code)  # it has said why
         if not self._asked_to_stop:
-            line = "the front has gone, and the monitor with it" if self._apart else "the front ended, and nobody here had asked it to"
+            line = (
+                "the front has gone, and the monitor with it" if self._front is None else "the front ended, and nobody here had asked it to"
+            )
             raise FrontEnded(line, _FAILED)
 
 
@@ -295,27 +262,3 @@ def _control(settings: Settings) -> Iterator[Listener | None]:
     finally:
         listeners.unlink_own(control)
         control.socket.close()
-
-
-@contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Every signal that matters as a byte to read. They are noted from here on, and by nobody else's handler."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        for end in (ours, theirs):
-            end.setblocking(False)
-        before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        try:
-            yield ours
-        finally:
-            signal.set_wakeup_fd(-1)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _heard(wake: socket.socket) -> set[int]:
-    try:
-        return set(wake.recv(4096))
-    except BlockingIOError:
-        return set()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.interop.daemon import GROUP, USER, Daemon, listener
+from tests.interop.daemon import GROUP, USER, Daemon, listener, searchable
 
 CONFIGURATION = """\
 {listener}
@@ -76,6 +75,5 @@ def program(monitor: str = "", front: str = "") -> list[str]:
 @contextmanager
 def new_site() -> Iterator[Site]:
     """A site that every user can find; gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as directory:
-        Path(directory).chmod(0o755)
-        yield Site(Path(directory))
+    with searchable() as directory:
+        yield Site(directory)

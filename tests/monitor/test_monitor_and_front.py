@@ -10,14 +10,13 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.interop.daemon import PATIENCE, Daemon, Site, environment, front_of, listener, new_site
+from tests.interop.daemon import PATIENCE, Daemon, Site, environment, front_of, listener, site_of
 from tests.interop.mux import NO, OK, exchange
 from tests.monitor.monitored import program
 
@@ -26,12 +25,8 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as machine:
-        os.chmod(machine, 0o755)  # noqa: S103 - the daemon's user finds its way through it
-        with new_site(Path(machine)) as site:
-            site.configure([listener(site.mux)])
-            site.add("alice", "pw1")
-            yield site
+    with site_of("alice") as site:
+        yield site
 
 
 def ask(path: Path, secret: bytes = b"pw1") -> bytes:

@@ -6,12 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from saslauthd_py.monitor.offers import MOST_LEFT
-from tests.interop.daemon import Daemon
+from tests.interop.daemon import children_of
 from tests.interop.mux import NO, exchange
 from tests.interop.waiting import until
 from tests.monitor.monitored import Site, new_site
@@ -67,11 +66,6 @@ def use_shadow(site: Site, deadline: str) -> None:
     site.configuration.write_text(text.replace('deadline = "2s"', f'deadline = "{deadline}"'))
 
 
-def children_of(daemon: Daemon) -> set[int]:
-    """The workers and the front."""
-    return set(map(int, Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()))
-
-
 def test_a1_a_front_that_keeps_every_configuration_of_before_gets_no_workers_without_end(site: Site) -> None:
     keeping = taken_over(
         "refused = 0",
@@ -87,7 +81,7 @@ def test_a1_a_front_that_keeps_every_configuration_of_before_gets_no_workers_wit
     )
     with site.serving(front=keeping) as daemon:
         daemon.wait_for_line("DONE")
-        assert len(children_of(daemon)) <= 1 + WORKERS * (1 + MOST_LEFT)
+        assert len(children_of(daemon.pid)) <= 1 + WORKERS * (1 + MOST_LEFT)
         assert f"REFUSED {31 - MOST_LEFT}" in daemon.log()
 
 
@@ -118,7 +112,7 @@ def test_a5_a_monitor_whose_front_hears_nothing_stops_when_it_is_told_to(site: S
         os.kill(front, signal.SIGSTOP)
         ended: set[int] = set()
         while len(ended) < 8:  # each is told of in two frames, and there is room for five
-            for worker in children_of(daemon) - ended - {front}:
+            for worker in children_of(daemon.pid) - ended - {front}:
                 os.kill(worker, signal.SIGKILL)
                 ended.add(worker)
         daemon._signal(signal.SIGTERM)
@@ -140,11 +134,11 @@ def test_a_machine_without_room_for_a_worker_keeps_its_daemon(site: Site) -> Non
         "os.fork = short\n"
     )
     with site.serving(monitor=short) as daemon:
-        until(lambda: len(children_of(daemon)) == 1 + WORKERS, "all workers")
-        first = children_of(daemon)
+        until(lambda: len(children_of(daemon.pid)) == 1 + WORKERS, "all workers")
+        first = children_of(daemon.pid)
         for worker in first - {daemon.front}:
             os.kill(worker, signal.SIGKILL)
-        until(lambda: len(children_of(daemon) - first) == WORKERS, "new workers")
+        until(lambda: len(children_of(daemon.pid) - first) == WORKERS, "new workers")
         assert sum("no worker can be started: Resource temporarily unavailable" in line for line in daemon.log()) == 2
 
 

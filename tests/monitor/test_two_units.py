@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.daemon import PATIENCE, USER, Site, environment, listener, new_site
+from tests.interop.daemon import PATIENCE, USER, Site, environment, listener, site_of
 from tests.interop.mux import NO, OK, ask
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("unshare")]
@@ -91,13 +91,9 @@ def front_fails(site: Site, *prefix: str, path: str = "") -> tuple[int, str]:
 @pytest.fixture
 def site() -> Iterator[Site]:
     """With a configuration, a user, and a directory of root's for the two to meet in."""
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as machine:
-        os.chmod(machine, 0o755)  # noqa: S103 - the daemon's user finds its way through it
-        with new_site(Path(machine)) as site:
-            (site.directory / "meet").mkdir(mode=0o755)
-            site.configure([listener(site.mux)])
-            site.add("alice", "pw1")
-            yield site
+    with site_of("alice") as site:
+        (site.directory / "meet").mkdir(mode=0o755)
+        yield site
 
 
 @pytest.fixture
