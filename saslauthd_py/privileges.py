@@ -1,4 +1,4 @@
-"""Give up root for good (rule A2), and take what one process may have (rule E2). Linux: prctl(2), capabilities(7).
+"""Give up root for good (rule A2), take what one process may have (rule E2), and know who another is. Linux: prctl(2), capabilities(7).
 
 What a drop leaves behind is read back from the kernel: a daemon that still holds something does not start.
 """
@@ -12,8 +12,11 @@ import os
 import pwd
 import resource
 import signal
+import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -23,6 +26,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITIES = 64  # bits in the kernel's sets; it ends the loop itself with EINVAL after the last that it knows
 _CAPABILITY_VERSION_3 = 0x20080522
+_UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 class PrivilegeError(Exception):
@@ -82,6 +86,27 @@ def drop(ids: Ids) -> None:
             "start as root with CAP_SETPCAP, CAP_SETGID and CAP_SETUID"
         ) from error
     _verify(ids)
+
+
+class _Peered(Protocol):
+    def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The process at the other end of a UNIX socket, as it was when it connected, or began to listen."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_ids(connection: _Peered) -> Peer:
+    """SO_PEERCRED of unix(7): whoever connected, or whoever listens, whatever became of that process since.
+
+    What is no connected UNIX socket has process 0 there, and user id 0xFFFFFFFF, which is nobody's. Raises OSError.
+    """
+    return Peer(*_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)))
 
 
 def seal() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -152,3 +153,20 @@ def test_a2_a_drop_by_who_is_not_root_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "listdir", lambda _: ["1"])
     with pytest.raises(PrivilegeError, match="cannot become someone"):
         privileges.drop(Ids(65534, 65534, "someone"))
+
+
+def test_the_other_end_of_a_unix_socket_is_known() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert privileges.peer_ids(ours) == privileges.Peer(os.getpid(), os.geteuid(), os.getegid())
+
+
+def test_a_socket_that_cannot_name_its_peer_has_nobody_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()[:2]) as tcp:
+        assert privileges.peer_ids(tcp).uid == 0xFFFFFFFF
+
+
+def test_peers_are_read_in_one_place_but_for_the_front_s_hot_path() -> None:
+    package = ROOT / "saslauthd_py"
+    found = {str(source.relative_to(package)) for source in package.rglob("*.py") if "socket.SO_PEERCRED" in source.read_text()}
+    assert found == {"privileges.py"}

@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import socket
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +16,8 @@ from saslauthd_py.control import client
 from saslauthd_py.secret import Secret
 from saslauthd_py.trace import Step
 from saslauthd_py.wire.saslauthd import Request as Login
-from tests.interop.daemon import PATIENCE, USER, Daemon, listener
+from tests.interop.daemon import PATIENCE, USER, Daemon, children_of, listener, site_of
 from tests.interop.daemon import Site as StoreSite
-from tests.interop.daemon import new_site as new_store_site
 from tests.interop.mux import NO, OK, exchange
 from tests.interop.waiting import until
 from tests.monitor.monitored import Site, new_site, program
@@ -88,7 +86,7 @@ def with_a_stray(self):
 offers.Slots.fill = with_a_stray
 hand_over, CHANNEL = offers.Served.hand_over, []
 def noted(self, path):
-    CHANNEL[:] = [self._channel]
+    CHANNEL[:] = [self.channel]
     hand_over(self, path)
 offers.Served.hand_over = noted
 """
@@ -96,12 +94,8 @@ offers.Served.hand_over = noted
 
 @pytest.fixture
 def site() -> Iterator[StoreSite]:
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as machine:
-        os.chmod(machine, 0o755)  # noqa: S103 - the daemon's user finds its way through it
-        with new_store_site(Path(machine)) as site:
-            site.configure([listener(site.mux)])
-            site.add("alice@example.test", "pw1")
-            yield site
+    with site_of("alice@example.test") as site:
+        yield site
 
 
 @pytest.fixture
@@ -240,7 +234,7 @@ def test_h1_a_traced_login_ends_on_the_configuration_that_it_began_with(site: St
         steps: list[Step] = []
         with ThreadPoolExecutor(1) as one:
             login = Login(b"alice", Secret(b"pw1"), b"smtp", b"example.test")
-            verdict = one.submit(client.trace, str(site.control), str(site.mux), login, steps.append)
+            verdict = one.submit(client.trace, str(site.control), client.Trace(str(site.mux), login), steps.append)
             until(lambda: any(step.name == "asking" for step in steps), "the question to the backend")
             client.reload(str(site.control))
             assert verdict.result(PATIENCE) == "accepted", steps
@@ -279,11 +273,5 @@ def test_h1_a_worker_of_a_configuration_that_was_left_gets_no_call_of_the_next_o
 
 
 def _workers(daemon: Daemon) -> set[int]:
-    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-    living = {int(child) for child in children if re.search(r"^State:\t[^Z]", Path(f"/proc/{child}/status").read_text(), re.MULTILINE)}
-    return living - {_front(daemon)}
-
-
-def _front(daemon: Daemon) -> int:
-    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-    return next(int(child) for child in children if b"cli.front" in Path(f"/proc/{child}/cmdline").read_bytes())
+    workers = children_of(daemon.pid) - {daemon.front}
+    return {pid for pid in workers if re.search(r"^State:\t[^Z]", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)}

@@ -148,8 +148,8 @@ class Reloading:
             undo.push(stack)
             await offer.switch.wait()
             if (why := offer.failure()) is None:
-                before = {one.settings.path: one.socket for one in self._daemon.current.bound}
-                new.bound = [Bound(listen, offer.sockets.get(place) or before[listen.path]) for place, listen in enumerate(settings.listen)]
+                before = {one.settings.key: one.socket for one in self._daemon.current.bound}
+                new.bound = [Bound(listen, offer.sockets.get(place) or before[listen.key]) for place, listen in enumerate(settings.listen)]
                 await self._daemon.switch(new, extras)
                 undo.pop_all()
         if why is not None:

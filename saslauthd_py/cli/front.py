@@ -6,15 +6,12 @@ import argparse
 import os
 import signal
 import socket
-import struct
 
 from saslauthd_py import privileges
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.main import fail
 from saslauthd_py.cli.report import Text
-
-_PEERCRED = struct.Struct("iII")
 
 
 def main() -> int:
@@ -53,6 +50,6 @@ def _meet(path: str) -> int:
             raise CommandFailed(Exit.DENIED, f"{path}: only the daemon's user may meet the monitor there") from None
         except OSError as error:
             raise CommandFailed(Exit.NOT_RUNNING, f"{path}: no monitor is there ({error.strerror}): start `saslauthd-py monitor`") from None
-        if _PEERCRED.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))[1] != 0:
+        if privileges.peer_ids(channel).uid != 0:
             raise CommandFailed(Exit.DENIED, f"{path}: who answers there is not root, so it is no monitor")
         return channel.detach()

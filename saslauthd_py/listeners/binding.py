@@ -10,19 +10,17 @@ import contextlib
 import os
 import socket
 import stat
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
+from saslauthd_py.listeners import occupants
 from saslauthd_py.listeners.directory import Directory, opened, temporary_name
 from saslauthd_py.listeners.spec import ListenError, ListenerSpec
+from saslauthd_py.privileges import peer_ids
 
 BACKLOG = 1024
 """Connections that wait for accept; the original's 5 to 128 make Postfix see refusals under load."""
-
-_PEERCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,17 @@ def replace(spec: ListenerSpec, old: Listener) -> Listener:
             os.rename(temporary, name, src_dir_fd=directory.descriptor, dst_dir_fd=directory.descriptor)
         undo.pop_all()
         return Listener(spec.path, listener, inode)
+
+
+def leads_to(listener: Listener) -> bool:
+    """Does its path still lead to it? Raises ListenError where that cannot be told."""
+    with opened(listener.path) as directory:
+        try:
+            return os.path.samestat(directory.stat(os.path.basename(listener.path)), listener.inode)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise ListenError(f"{listener.path}: cannot be looked at: {error.strerror}") from error
 
 
 def check(spec: ListenerSpec) -> None:
@@ -208,16 +217,8 @@ def _answering(pinned: int) -> str | None:
             return f"perhaps: uid {os.fstat(pinned).st_uid} owns it and lets nobody ask; remove it by hand if it is an old one"
         except OSError:  # EPROTOTYPE: alive, and no stream socket
             return "with another type of socket"
-        pid, uid, _ = _PEERCRED.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))
-    return f"{pid} {_command(pid)}, uid {uid}"
-
-
-def _command(pid: int) -> str:
-    try:
-        comm = Path(f"/proc/{pid}/comm").read_text("ascii", "replace").removesuffix("\n")
-    except OSError:
-        return "?"  # of another pid namespace, or hidden by hidepid
-    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in comm)  # a process names itself
+        peer = peer_ids(probe)
+    return occupants.process(peer.pid, peer.uid)
 
 
 def _settle(directory: Directory, temporary: str, spec: ListenerSpec) -> os.stat_result:

@@ -14,8 +14,6 @@ from saslauthd_py.listeners import ListenError, ListenerSpec
 MODE = 0o666
 """Of a UNIX socket: as over TCP, who can reach it may read. Its directory can say otherwise."""
 
-BACKLOG = 16
-
 
 @contextmanager
 def listening(address: Loopback | str) -> Iterator[socket.socket]:
@@ -28,9 +26,9 @@ def listening(address: Loopback | str) -> Iterator[socket.socket]:
             listeners.unlink_own(ours)
             ours.socket.close()
     else:
-        with _bound(address) as listener:
-            listener.listen(BACKLOG)
-            listener.setblocking(False)
+        with _named():
+            listener = listeners.bind_tcp(address)
+        with listener:
             yield listener
 
 
@@ -39,23 +37,17 @@ def check(address: Loopback | str) -> None:
     if isinstance(address, str):
         listeners.check(_spec(address))
     else:
-        _bound(address).close()
+        with _named():
+            listeners.check_tcp(address)
 
 
 def _spec(path: str) -> ListenerSpec:
     return ListenerSpec(path, os.geteuid(), os.getegid(), MODE)
 
 
-def _bound(address: Loopback) -> socket.socket:
-    family = socket.AF_INET if address.host.version == 4 else socket.AF_INET6
+@contextmanager
+def _named() -> Iterator[None]:
     try:
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((str(address.host), address.port))
-        except BaseException:
-            listener.close()
-            raise
-    except OSError as error:
-        raise ListenError(f"[metrics] address {address}: cannot be bound: {error.strerror}: choose another, or a path") from error
-    return listener
+        yield
+    except ListenError as error:
+        raise ListenError(f"[metrics] address {error}") from error

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saslauthd_py.config.load import DEFAULT_PATH, ConfigurationError, Problem, check, load, parse
-from saslauthd_py.config.settings import Settings
+from saslauthd_py.config.settings import Listen, Settings
 from tests.config.samples import BACKEND, LISTEN, ROUTE, SMALL, complaints
 
 SECOND_LISTEN = LISTEN.replace("mux", "mux2")
@@ -67,7 +67,7 @@ max_entries = 5
     assert complaints(text) == [
         '2: server.deadlin: unknown key (did you mean "deadline"?)',
         "3: server.max_connections: must be a whole number, not a string",
-        '6: listen[0].protocol: must be "saslauthd" or "pwcheck", not "saslauth" (did you mean "saslauthd"?)',
+        '6: listen[0].protocol: must be "saslauthd", "pwcheck" or "dovecot", not "saslauth" (did you mean "saslauthd"?)',
         '7: listen[0].path: must be an absolute path, not "mux"',
         '8: listen[0].mode: must be an octal mode in quotes, such as "0660", not a whole number',
         f"11: failure.delay: must be at most 4s, not 5s{LONG_DELAY}",
@@ -271,7 +271,7 @@ KEYS = {
     "server": ("user", "group", "deadline", "compat_limits", "max_connections", "max_connections_per_peer"),
     "log": ("to", "level"),
     "identity": ("default_realm",),
-    "[listen]": ("protocol", "path", "user", "group", "mode", "allow_users", "trust"),
+    "[listen]": tuple(Listen.model_fields),
     "backend.x": ("type", "login", "fold_case", "cache", "parallel", "services", "path", "scheme", "rehash"),
     "[route]": ("realm", "service", "listener", "backends", "next_on", "ignore_realm"),
     "cache": ("max_entries",),

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 
 from saslauthd_py.config.load import differences, parse, render_toml, schema
 from saslauthd_py.config.settings import BACKENDS, Listen, Route, Settings
+from saslauthd_py.config.settings.proxy_user import ProxyUser
+from saslauthd_py.config.settings.secret import FILE, secret_keys
 from tests.config.samples import BACKEND, LISTEN, ROUTE, SMALL
 
 CHANGED = """\
@@ -99,11 +101,11 @@ def test_the_schema_is_json_and_has_every_key() -> None:
     assert described["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(described["properties"]) == set(Settings.model_fields)
     assert described["required"] == ["listen", "backend", "route"]
-    sections: list[type[BaseModel]] = [Listen, Route, *BACKENDS.values()]
+    sections: list[type[BaseModel]] = [Listen, Route, ProxyUser, *BACKENDS.values()]
     sections += [type(section) for _, section in Settings() if isinstance(section, BaseModel)]
     for model in sections:
         properties = described["$defs"][model.__name__]["properties"]
-        assert set(properties) == set(model.model_fields)
+        assert set(properties) == {*model.model_fields, *(key + FILE for key in secret_keys(model))}
         assert all(described["description"] for described in properties.values())
 
 

@@ -98,3 +98,10 @@ def as_somebody(work: Callable[[], None], groups: tuple[int, ...] = ()) -> None:
         work()
 
     forked(child)()
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody has just now: it was the kernel's own choice a moment ago."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

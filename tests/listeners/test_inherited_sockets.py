@@ -92,6 +92,57 @@ def test_h2_a_name_never_stands_for_another_sockets_path(place: str) -> None:
         listener.close()
 
 
+def tcp_listener(host: str) -> socket.socket:
+    return socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
+def test_h2_inherited_tcp_sockets_are_found_by_address(place: str) -> None:
+    sockets = [tcp_listener("127.0.0.1"), tcp_listener("::1"), unix_listener(f"{place}/auth")]
+    ports = [listener.getsockname()[1] for listener in sockets[:2]]
+
+    def work(environ: dict[str, str]) -> None:
+        found = inherited(environ)
+        assert sorted(found) == sorted([f"127.0.0.1:{ports[0]}", f"[::1]:{ports[1]}", f"{place}/auth"])
+        assert [found[name].fileno() for name in (f"127.0.0.1:{ports[0]}", f"[::1]:{ports[1]}", f"{place}/auth")] == [3, 4, 5]
+        assert not any(listener.getblocking() or listener.get_inheritable() for listener in found.values())
+        assert choose(found, f"[::1]:{ports[1]}") is found[f"[::1]:{ports[1]}"]
+        assert choose(found, f"127.0.0.2:{ports[0]}") is None
+        with socket.create_connection(("127.0.0.1", ports[0])):
+            accepted, _ = found[f"127.0.0.1:{ports[0]}"].accept()
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            accepted.close()
+
+    started_with([listener.fileno() for listener in sockets], work)
+    for listener in sockets:
+        listener.close()
+
+
+def test_h2_after_the_address_the_port_as_a_name_counts(place: str) -> None:
+    sockets = [tcp_listener("::1"), unix_listener(f"{place}/auth")]
+
+    def work(environ: dict[str, str]) -> None:
+        found = inherited(environ)
+        assert choose(found, "127.0.0.1:12345") is found["12345"]
+        assert choose(found, "127.0.0.1:12346") is None
+
+    started_with([listener.fileno() for listener in sockets], work, LISTEN_FDNAMES="12345:auth")
+    for listener in sockets:
+        listener.close()
+
+
+def test_h2_a_name_never_brings_what_is_for_a_path_to_a_network(place: str) -> None:
+    sockets = [tcp_listener("127.0.0.1"), unix_listener(f"{place}/auth")]
+
+    def work(environ: dict[str, str]) -> None:
+        found = inherited(environ)
+        assert choose(found, "/run/saslauthd/mux") is None
+        assert choose(found, "127.0.0.1:12345") is None
+
+    started_with([listener.fileno() for listener in sockets], work, LISTEN_FDNAMES="mux:12345")
+    for listener in sockets:
+        listener.close()
+
+
 def test_sockets_for_another_process_are_ignored() -> None:
     environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "x", "PATH": "/bin"}
     assert inherited(environ) == {}
@@ -120,13 +171,15 @@ def refused(descriptor: int) -> None:
     started_with([descriptor], work)
 
 
-def test_what_is_no_listening_unix_stream_socket_is_refused(place: str) -> None:
+def test_what_is_no_listening_stream_socket_with_a_path_or_address_is_refused(place: str) -> None:
     with open("/dev/null", "rb") as no_socket:
         refused(no_socket.fileno())
-    with socket.socket(socket.AF_INET) as tcp:
-        tcp.bind(("127.0.0.1", 0))
-        tcp.listen()
-        refused(tcp.fileno())
+    with socket.socket(socket.AF_INET) as silent_tcp:
+        silent_tcp.bind(("127.0.0.1", 0))
+        refused(silent_tcp.fileno())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        refused(udp.fileno())
     with unix_listener(f"{place}/datagram", socket.SOCK_DGRAM, listening=False) as datagram:
         refused(datagram.fileno())
     with unix_listener(f"{place}/silent", listening=False) as silent:

@@ -34,6 +34,14 @@ path = "/run/saslauthd/daemons-only"
 allow_users = ["daemon"]
 mode = "0666"
 
+[[listen]]
+protocol = "dovecot"
+address = "127.0.0.1:12345"
+
+[[listen]]
+protocol = "dovecot"
+address = "[::1]:999"
+
 [backend.users]
 type = "store"
 
@@ -181,6 +189,43 @@ def test_the_peer_is_named_and_allow_users_tells_users_apart(running: SystemdMac
     assert running.run(*setpriv, *client, "/run/saslauthd/daemons-only", secret="pw1").returncode == 0
     setpriv = ("setpriv", "--reuid=games", "--clear-groups", "--")
     assert running.run(*setpriv, *client, "/run/saslauthd/daemons-only", secret="pw1", check=False).returncode == 75
+
+
+DOVECOT_LOGIN = """\
+import base64, socket, sys
+host, port, name, secret = sys.argv[1:]
+with socket.create_connection((host, int(port)), 10) as client, client.makefile("rb") as lines:
+    while lines.readline() not in (b"DONE\\n", b""): pass
+    resp = base64.b64encode(b"\\0".join((b"", name.encode(), secret.encode()))).decode()
+    client.sendall(f"VERSION\\t1\\t1\\nCPID\\t1\\nAUTH\\t1\\tPLAIN\\tservice=smtp\\tresp={resp}\\n".encode())
+    print(lines.readline().decode().split("\\t")[0])
+"""
+
+
+def dovecot_login(machine: SystemdMachine, host: str, port: int, secret: str) -> str:
+    """OK or FAIL, as a client inside is told."""
+    return machine.run(sys.executable, "-c", DOVECOT_LOGIN, host, str(port), ALICE, secret).stdout.strip()
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 12345), ("::1", 999)])
+def test_clients_at_a_tcp_address_are_answered_at_a_port_of_root_s_too(host: str, port: int, running: SystemdMachine) -> None:
+    assert [dovecot_login(running, host, port, secret) for secret in ("pw1", "pw2")] == ["OK", "FAIL"]
+
+
+def test_h2_a_tcp_socket_of_a_socket_unit_is_served(machine: SystemdMachine) -> None:
+    text = (UNITS / "examples" / "saslauthd-py-monitor.socket").read_text()
+    machine.unit("saslauthd-py-monitor.socket", text.replace("#ListenStream=", "ListenStream="))
+    try:
+        machine.systemctl("start", "saslauthd-py-monitor.socket")
+        assert machine.states() == ("inactive", "inactive")
+        assert dovecot_login(machine, "127.0.0.1", 12345, "pw1") == "OK", "it starts both"
+        assert login(machine, ALICE, "pw1") == OK
+        machine.systemctl("stop", FRONT)
+        assert dovecot_login(machine, "127.0.0.1", 12345, "pw1") == "OK", "it starts both again"
+    finally:
+        machine.systemctl("stop", "saslauthd-py-monitor.socket", FRONT)
+        (machine.directory / "units" / "saslauthd-py-monitor.socket").unlink()
+        machine.systemctl("daemon-reload")
 
 
 def test_metrics_are_there_on_localhost(running: SystemdMachine) -> None:

@@ -16,7 +16,7 @@ from saslauthd_py.config.load import checks
 from saslauthd_py.config.load.findings import Finding, from_validation, written_path
 from saslauthd_py.config.load.lines import Lines, Path
 from saslauthd_py.config.load.written import differences, render_toml, schema
-from saslauthd_py.config.settings import BACKENDS, BackendSettings, Listen, Route, Settings
+from saslauthd_py.config.settings import BACKENDS, BackendSettings, Listen, ProxyUser, Route, Settings
 from saslauthd_py.config.settings.secret import OTHERS
 
 __all__ = ["DEFAULT_PATH", "Checked", "ConfigurationError", "Problem", "check", "differences", "load", "parse", "render_toml", "schema"]
@@ -100,7 +100,7 @@ def _check(text: str, name: str, open_to_others: bool) -> Checked:
     findings: list[Finding] = []
     try:
         settings = Settings.model_validate(document)
-        parts = checks.Parts(settings.listen, settings.backend, settings.route)
+        parts = checks.Parts(settings.listen, settings.backend, settings.route, settings.proxy_user)
     except ValidationError as error:
         findings += from_validation(error, document)
         parts = _parts(document, findings)
@@ -147,12 +147,14 @@ def _parts(document: Mapping[str, Any], findings: Iterable[Finding]) -> checks.P
     """What can be told of a document with errors: its tables without the keys that are wrong, so that all is reported at once."""
     wrong = {finding.path[:3] for finding in findings}
     listen, backend, route = document.get("listen", []), document.get("backend"), document.get("route", [])
+    proxy_user = document.get("proxy_user", [])
     return checks.Parts(
         tuple(_part(Listen, ("listen", place), table, wrong) for place, table in _enumerate(listen)),
         {name: _part(_kind(table), ("backend", name), table, wrong) for name, table in backend.items()}
         if isinstance(backend, dict)
         else {},
         tuple(_part(Route, ("route", place), table, wrong) for place, table in _enumerate(route)),
+        tuple(_part(ProxyUser, ("proxy_user", place), table, wrong) for place, table in _enumerate(proxy_user)),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
 from saslauthd_py.config.load.findings import Finding, written_path
 from saslauthd_py.config.settings import (
@@ -13,10 +13,13 @@ from saslauthd_py.config.settings import (
     Listen,
     PamSettings,
     PasswdFileSettings,
+    ProxyUser,
     Route,
     StoreSettings,
     drops_realm,
 )
+from saslauthd_py.config.settings.address import LOOPBACK, TcpAddress
+from saslauthd_py.config.settings.listen import IN_CLEAR
 from saslauthd_py.config.settings.secret import in_line
 from saslauthd_py.config.settings.values import quoted, suggestion
 
@@ -33,14 +36,16 @@ class Parts:
     listen: tuple[Listen | None, ...]
     backend: Mapping[str, BackendSettings | None]
     route: tuple[Route | None, ...]
+    proxy_user: tuple[ProxyUser | None, ...]
 
 
 def errors(parts: Parts) -> Iterator[Finding]:
     """Everything that keeps the daemon from starting."""
     yield from _absent(parts)
-    yield from _same_path(parts)
+    yield from _same_place(parts)
     yield from _schemes(parts)
     yield from _any_pam_service(parts)
+    yield from _same_authcid(parts)
     for place, route in enumerate(parts.route):
         if route is not None:
             yield from _unknown_names(place, route, parts)
@@ -49,6 +54,7 @@ def errors(parts: Parts) -> Iterator[Finding]:
 
 def warnings(parts: Parts) -> Iterator[Finding]:
     """Everything that is allowed and hardly meant."""
+    yield from _open_to_networks(parts)
     used = {name for route in parts.route if route is not None for name in route.backends}
     for name in parts.backend:
         if name not in used:
@@ -79,14 +85,45 @@ def _absent(parts: Parts) -> Iterator[Finding]:
         yield Finding((), "no route, so every login would be refused: add a [[route]] with realm and backends")
 
 
-def _same_path(parts: Parts) -> Iterator[Finding]:
+def _same_place(parts: Parts) -> Iterator[Finding]:
     seen: dict[str, int] = {}
     for place, listen in enumerate(parts.listen):
         if listen is None:
             continue
-        first = seen.setdefault(os.path.normpath(listen.path), place)
+        key = "path" if listen.path is not None else "address"
+        first = seen.setdefault(listen.key, place)
         if first != place:
-            yield Finding(("listen", place, "path"), f"{quoted(listen.path)} is the path of listen[{first}] already")
+            yield Finding(("listen", place, key), f"{quoted(listen.name)} is the {key} of listen[{first}] already")
+        elif (wide := _overlapping(listen, parts.listen[:place])) is not None:
+            text = f"{quoted(listen.name)} and the address of listen[{wide}] are one: every address of this machine has that port"
+            yield Finding(("listen", place, key), text)
+
+
+def _overlapping(listen: Listen, before: tuple[Listen | None, ...]) -> int | None:
+    """The place of a listener at the same port, where one of the two is at all addresses of their kind."""
+    address = listen.address
+    for place, one in enumerate(before):
+        other = one.address if one is not None else None
+        if address is None or other is None or (address.port, address.host.version) != (other.port, other.host.version):
+            continue
+        if address.host.is_unspecified or other.host.is_unspecified:
+            return place
+    return None
+
+
+def _open_to_networks(parts: Parts) -> Iterator[Finding]:
+    for place, listen in enumerate(parts.listen):
+        if listen is None or listen.address is None:
+            continue
+        if listen.exposed:
+            yield Finding(("listen", place, "address"), IN_CLEAR)
+        if listen.networks and not any(_reaches(network, listen.address) for network in listen.networks):
+            yield Finding(("listen", place, "networks"), f"nobody from there can reach {quoted(listen.name)}: all who ask are refused")
+
+
+def _reaches(network: IPv4Network | IPv6Network, address: TcpAddress) -> bool:
+    """Can a client with an address in the network connect to it?"""
+    return network.version == address.host.version and (not address.loopback or network.overlaps(LOOPBACK[network.version]))
 
 
 def _schemes(parts: Parts) -> Iterator[Finding]:
@@ -112,16 +149,26 @@ def _any_pam_service(parts: Parts) -> Iterator[Finding]:
             yield Finding(("backend", name, "services"), text)
 
 
+def _same_authcid(parts: Parts) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for place, grant in enumerate(parts.proxy_user):
+        first = seen.setdefault(grant.authcid, place) if grant is not None else place
+        if grant is not None and first != place:
+            text = f"{quoted(grant.authcid)} is the authcid of proxy_user[{first}] already: say all that it may act as there"
+            yield Finding(("proxy_user", place, "authcid"), text)
+
+
 def _unknown_names(place: int, route: Route, parts: Parts) -> Iterator[Finding]:
     for at, name in enumerate(route.backends):
         if name not in parts.backend:
             text = f"there is no [{written_path(('backend', name))}]{suggestion(name, parts.backend)}"
             yield Finding(("route", place, "backends", at), text)
-    paths = [listen.path for listen in parts.listen if listen is not None]
-    if len(paths) == len(parts.listen):
+    names = [listen.name for listen in parts.listen if listen is not None]
+    if len(names) == len(parts.listen):
         for at, name in enumerate(route.listener):
-            if name not in (ANY, *paths):
-                yield Finding(("route", place, "listener", at), f"no [[listen]] has the path {quoted(name)}{suggestion(name, paths)}")
+            if name not in (ANY, *names):
+                key = "path" if name.startswith("/") else "address"
+                yield Finding(("route", place, "listener", at), f"no [[listen]] has the {key} {quoted(name)}{suggestion(name, names)}")
 
 
 def _dropped_realms(place: int, route: Route, parts: Parts) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from saslauthd_py.config.settings.login import drops_realm
 from saslauthd_py.config.settings.metrics import MetricsSettings
 from saslauthd_py.config.settings.pam import PamSettings
 from saslauthd_py.config.settings.passwd_file import PasswdFileSettings
+from saslauthd_py.config.settings.proxy_user import ProxyUser
 from saslauthd_py.config.settings.route import Route
 from saslauthd_py.config.settings.server import ServerSettings
 from saslauthd_py.config.settings.shadow import ShadowSettings
@@ -40,6 +41,7 @@ __all__ = [
     "MetricsSettings",
     "PamSettings",
     "PasswdFileSettings",
+    "ProxyUser",
     "Route",
     "ServerSettings",
     "Settings",
@@ -91,6 +93,7 @@ class Settings(BaseModel):
     listen: tuple[Listen, ...] = ()
     backend: dict[Annotated[str, AfterValidator(_backend_name)], Annotated[AnyBackend, _ByType()]] = Field({})
     route: tuple[Route, ...] = ()
+    proxy_user: tuple[ProxyUser, ...] = ()
     cache: CacheSettings = CacheSettings()
     failure: FailureSettings = FailureSettings()
     admission: AdmissionSettings = AdmissionSettings()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
-from saslauthd_py.config.settings.values import SECTION, JsonSchema, kind, parse_duration, quoted, refused, written_duration
+from saslauthd_py.config.settings.values import SECTION, JsonSchema, Network, kind, parse_duration, quoted, refused, written_duration
 
 OFF = "off"
 """What is written for no limit."""
@@ -39,16 +39,6 @@ class _RateMark:
         return {"type": "string", "pattern": f"^({OFF}|{_RATE})$"}
 
 
-class _NetworkMark:
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            _network, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json")
-        )
-
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "string"}
-
-
 def _rate(value: object) -> Rate | None:
     example = f"must be failed logins in a time, such as {quoted('30/10m')}, or {quoted(OFF)}, not "
     if not isinstance(value, str):
@@ -66,20 +56,8 @@ def _rate(value: object) -> Rate | None:
     return rate
 
 
-def _network(value: object) -> IPv4Network | IPv6Network:
-    if not isinstance(value, str):
-        raise refused(f"must be a network in quotes, such as {quoted('192.0.2.0/24')}, not {kind(value)}")
-    try:
-        return ip_network(value)
-    except ValueError:
-        raise refused(f"{quoted(value)} is no network, such as {quoted('192.0.2.0/24')} or {quoted('2001:db8::/32')}") from None
-
-
 OptionalRate = Annotated[Rate | None, _RateMark()]
 """A Rate, or None for no limit."""
-
-Network = Annotated[IPv4Network | IPv6Network, _NetworkMark()]
-"""An IPv4 or IPv6 network."""
 
 
 class AdmissionSettings(BaseModel):
@@ -93,5 +71,5 @@ class AdmissionSettings(BaseModel):
     )
     per_pair: OptionalRate = Field(Rate(10, 600.0), description="The same of one account from one such network.")
     trusted_networks: tuple[Network, ...] = Field(
-        (_network("127.0.0.0/8"), _network("::1/128")), description="Networks that are never limited, such as a webmail's."
+        (ip_network("127.0.0.0/8"), ip_network("::1/128")), description="Networks that are never limited, such as a webmail's."
     )

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic_core import core_schema
 
+from saslauthd_py.config.settings.address import TCP, TcpAddress, tcp_address
 from saslauthd_py.config.settings.values import SECTION, JsonSchema, SocketPath, kind, quoted, refused
 
 OFF = "off"
 
-_TCP = r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([1-9][0-9]{0,4})"
-_MAX_PORT = 65535
-
 
 @dataclass(frozen=True, slots=True)
-class Loopback:
+class Loopback(TcpAddress):
     """A TCP address that only this machine can reach."""
-
-    host: IPv4Address | IPv6Address
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}" if isinstance(self.host, IPv4Address) else f"[{self.host}]:{self.port}"
 
 
 class _AddressMark:
@@ -37,7 +27,7 @@ class _AddressMark:
         return core_schema.no_info_plain_validator_function(_address, serialization=written)
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "string", "pattern": f"^({OFF}|/.*[^/]|{_TCP})$"}
+        return {"type": "string", "pattern": f"^({OFF}|/.*[^/]|{TCP})$"}
 
 
 _PATH: TypeAdapter[str] = TypeAdapter(SocketPath)
@@ -50,22 +40,18 @@ def _address(value: object) -> Loopback | str | None:
         return None
     if value.startswith("/"):
         return _PATH.validate_python(value)
-    written = re.fullmatch(_TCP, value)
-    try:
-        host, port = ip_address(written[1] or written[2]) if written else None, int(written[3]) if written else 0
-    except ValueError:
-        host, port = None, 0
-    if host is None or port > _MAX_PORT:
+    address = tcp_address(value)
+    if address is None:
         raise refused(
             f'must be "127.0.0.1:9477", "[::1]:9477", the absolute path of a socket or {quoted(OFF)}, not {quoted(value)}: '
             "no names, and a port from 1 to 65535"
         )
-    if not host.is_loopback or (isinstance(host, IPv6Address) and host.ipv4_mapped):
+    if not address.loopback or address.mapped:
         raise refused(
             f"{quoted(value)} can be reached from other machines, and nobody is asked who they are: use 127.0.0.1, [::1] or a path; "
             "a Prometheus elsewhere goes through a proxy here, which asks"
         )
-    return Loopback(host, port)
+    return Loopback(address.host, address.port)
 
 
 OptionalAddress = Annotated[Loopback | str | None, _AddressMark()]

@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from saslauthd_py.config.settings.backend import BackendSettings
+from saslauthd_py.config.settings.secret import FILE, ConfiguredSecret, SecretKey
 from saslauthd_py.config.settings.values import AbsolutePath, Duration, quoted, refused
 
 REALM = "{realm}"
 """In `path`: the realm, so that each has a file of its own."""
+
+_LEAST_KEY = 16
 
 
 def _path(path: str) -> str:
@@ -20,6 +23,14 @@ def _path(path: str) -> str:
     if ".." in path.split("/"):
         raise refused(f"{quoted(path)}: must not contain ..")
     return path
+
+
+def _decoy_key(key: ConfiguredSecret | None) -> ConfiguredSecret | None:
+    if key is not None and len(key) < _LEAST_KEY:
+        raise refused(
+            f"is too short to be random: {_LEAST_KEY} bytes at least, such as `openssl rand -hex 32` prints", FILE if key.file else ""
+        )
+    return key
 
 
 class PasswdFileSettings(BackendSettings):
@@ -34,6 +45,9 @@ class PasswdFileSettings(BackendSettings):
     )
     format: Literal["auto", "htpasswd", "dovecot", "passwd"] = Field(
         "auto", description='How its lines are read: "htpasswd", "dovecot" (a passwd-file), "passwd" or, by the line, "auto".'
+    )
+    decoy_key: Annotated[SecretKey, AfterValidator(_decoy_key)] = Field(
+        None, description="For SCRAM: a random text that stays the same, 16 bytes at least; unknown names get their salts from it."
     )
 
     @property

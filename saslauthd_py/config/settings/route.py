@@ -6,17 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, StrictBool
 
+from saslauthd_py.config.settings.address import tcp_address
 from saslauthd_py.config.settings.values import ANY, SECTION, OneOrMore, WantedRealm, WantedService, quoted, refused
 
 
 def _listener(name: str) -> str:
-    return name if name == ANY else _absolute(name)
-
-
-def _absolute(name: str) -> str:
-    if not name.startswith("/"):
-        raise refused(f'must be the path of a listener, or "*", not {quoted(name)}')
-    return name
+    """As `Listen.name` has it."""
+    if name == ANY or name.startswith("/"):
+        return name
+    address = tcp_address(name)
+    if address is None:
+        raise refused(f'must be the path or the address of a listener, or "*", not {quoted(name)}')
+    return str(address)
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ class Route(BaseModel):
         (ANY,), description='The services, one or a list, such as "smtp", "imap", "pop" (the same as "pop3"), "sieve".'
     )
     listener: Annotated[tuple[Annotated[str, AfterValidator(_listener)], ...], OneOrMore()] = Field(
-        (ANY,), description="The listeners, one or a list, by their paths."
+        (ANY,), description="The listeners, one or a list, by their paths or addresses."
     )
     backends: Annotated[tuple[str, ...], AfterValidator(_each_once)] = Field(description="The backends that are asked, in this order.")
     next_on: tuple[Literal["unknown", "rejected", "unavailable"], ...] = Field(

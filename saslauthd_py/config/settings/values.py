@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -164,6 +165,25 @@ def _one_or_list(values: tuple[str, ...]) -> object:
     return values[0] if len(values) == 1 else list(values)
 
 
+class _NetworkMark:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            _network, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json")
+        )
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"type": "string"}
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if not isinstance(value, str):
+        raise refused(f"must be a network in quotes, such as {quoted('192.0.2.0/24')}, not {kind(value)}")
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise refused(f"{quoted(value)} is no network, such as {quoted('192.0.2.0/24')} or {quoted('2001:db8::/32')}") from None
+
+
 def _name(name: str) -> str:
     if not name or not name.isprintable() or ":" in name or "/" in name or len(name) > _MAX_NAME:
         raise refused(f"must be the name of a user or group, not {quoted(name)}")
@@ -217,6 +237,9 @@ Name = Annotated[str, AfterValidator(_name)]
 
 AbsolutePath = Annotated[str, AfterValidator(_path)]
 SocketPath = Annotated[AbsolutePath, AfterValidator(_socket_path)]
+
+Network = Annotated[IPv4Network | IPv6Network, _NetworkMark()]
+"""An IPv4 or IPv6 network."""
 
 Realm = Annotated[str, AfterValidator(_realm)]
 """A realm as it was written; empty: none."""
