@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from saslauthd_py import identity
-from saslauthd_py.backend import Backend, Watched
+from saslauthd_py.backend import Backend, Keyed, Watched
 from saslauthd_py.identity import Identity, InvalidIdentity, fold_realm
 from saslauthd_py.queue import Queue
 from saslauthd_py.verdict import Unavailable, Verdict
@@ -60,6 +60,7 @@ class Member:
     `login` is its template of that name. `by_address`: it looks at where the mail client is, and may say another thing of another
     place. `slow_to_refuse`: a no may take it longer than a yes, and longer than the deadline, so a call that is cut off counts as a
     guess (rule D9). `used` takes the Unix time at which a credential was last accepted; a backend without such a memory has None.
+    `keyed`: the backend once more, where it can judge a login without a secret.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Member:
     login: str = "{local}@{realm}"
     by_address: bool = False
     slow_to_refuse: bool = False
+    keyed: Keyed | None = None
     health: Health = field(default_factory=Health)
 
     def account(self, name: Identity) -> str:
@@ -120,6 +122,10 @@ class Routes:
         """
         folded = fold_realm(realm)
         return next((route for route in self._routes if route.takes(folded, service, listener)), None)
+
+    def of_listener(self, listener: str) -> tuple[Route, ...]:
+        """Those that may take a login there, in their order."""
+        return tuple(route for route in self._routes if not {ANY, listener}.isdisjoint(route.listeners))
 
     def __len__(self) -> int:
         return len(self._routes)

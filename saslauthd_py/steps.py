@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from saslauthd_py import trace
 from saslauthd_py.admission import Entry
-from saslauthd_py.backend import Attempt
+from saslauthd_py.backend import KeysFound
 from saslauthd_py.cache import Cache, Proof
 from saslauthd_py.identity import InvalidIdentity
+from saslauthd_py.keys import AccountKeys
 from saslauthd_py.routing import Member, Route, Routes
 from saslauthd_py.trace import Fact
 from saslauthd_py.verdict import Accepted, Rejected, Unavailable, UnknownUser, Verdict
 
 
-def said(verdict: Verdict) -> dict[str, Fact]:
-    """A verdict as facts: its word, and its reason or cause."""
+def said(verdict: Verdict | KeysFound) -> dict[str, Fact]:
+    """A verdict as facts: its word, and its reason or cause. Keys are the yes of who was asked for them."""
     match verdict:
+        case KeysFound():
+            return {"verdict": "keys"}
         case Accepted():
             return {"verdict": "accepted"}
         case Rejected(reason):
@@ -25,7 +28,7 @@ def said(verdict: Verdict) -> dict[str, Fact]:
             return {"verdict": "unavailable", "cause": cause}
 
 
-def routed(routes: Routes, attempt: Attempt, listener: str, route: Route | None) -> None:
+def routed(routes: Routes, realm: str, service: str, listener: str, route: Route | None) -> None:
     """Which route took it, by its number from 1; or what each one wanted otherwise."""
     if not trace.recorded():
         return
@@ -34,11 +37,11 @@ def routed(routes: Routes, attempt: Attempt, listener: str, route: Route | None)
         trace.note("route", number=routes.number(route), of=len(routes), backends=names, next_on=sorted(route.next_on), **_wanted(route))
         return
     try:
-        missed = routes.missed(attempt.identity.realm, attempt.service, listener)
+        missed = routes.missed(realm, service, listener)
     except InvalidIdentity as error:
         trace.note("no-route", why=str(error))
     else:
-        trace.note("no-route", missed=missed, realm=attempt.identity.realm, service=attempt.service, listener=listener)
+        trace.note("no-route", missed=missed, realm=realm, service=service, listener=listener)
 
 
 def looked(cache: Cache, proof: Proof | None, *, sure: bool) -> None:
@@ -68,10 +71,26 @@ def judged(verdict: Verdict) -> None:
     trace.note("rules", **said(verdict))
 
 
-def _wanted(route: Route) -> dict[str, Fact]:
-    return {"realm": sorted(route.realms), "service": sorted(route.services), "listener": sorted(route.listeners)}
-
-
-def asked(member: Member, verdict: Verdict, seconds: float) -> None:
+def asked(member: Member, verdict: Verdict | KeysFound, seconds: float) -> None:
     """What a backend said, and how long its call took."""
     trace.note("backend", name=member.name, ms=round(seconds * 1000, 3), **said(verdict))
+
+
+def offered(keys: AccountKeys, member: Member | None, answer: Verdict | KeysFound) -> None:
+    """What an exchange goes by: an account's keys, or a decoy, and what it will be refused for. The client is told nothing of that."""
+    name = "keys" if keys.secrets else "decoy"
+    trace.note(name, backend=member.name if member else "", rounds=keys.rounds, secrets=len(keys.secrets), **said(answer))
+
+
+def limited(entry: Entry) -> None:
+    """What admission said of an exchange before it began. It goes on over a limit too, in case its proof has a ticket."""
+    trace.note("limits", limits=len(entry.keys), met=entry.refused.cause if entry.refused else "")
+
+
+def claimed(entry: Entry) -> None:
+    """The proof of an exchange is right."""
+    trace.note("proof", ticket=entry.urgent)
+
+
+def _wanted(route: Route) -> dict[str, Fact]:
+    return {"realm": sorted(route.realms), "service": sorted(route.services), "listener": sorted(route.listeners)}

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     SERVICE = "service"
     NETWORK = "network"
     NO_ROUTE = "no-route"
+    AUTHZID = "authzid"
 
 
 FINAL_REASONS = frozenset({Reason.LOCKED, Reason.DISABLED, Reason.EXPIRED})

@@ -11,10 +11,12 @@ import trio
 
 from saslauthd_py import identity
 from saslauthd_py.admission import Admission
-from saslauthd_py.authenticator import Authenticator, Decision, Question
-from saslauthd_py.backend import Attempt
+from saslauthd_py.authenticator import Authenticator, Decision, Grounds, Question
+from saslauthd_py.backend import Attempt, Keyed
 from saslauthd_py.cache import Cache
-from saslauthd_py.config.settings import AdmissionSettings
+from saslauthd_py.config.settings import AdmissionSettings, ProxyUser
+from saslauthd_py.identity import Identity
+from saslauthd_py.proxy_users import ProxyUsers
 from saslauthd_py.queue import Queue
 from saslauthd_py.routing import Member, Next, Route, Routes
 from saslauthd_py.secret import Secret
@@ -34,7 +36,13 @@ class Desk:
     authenticator: Authenticator
 
     async def ask(
-        self, name: str = "alice@example.test", secret: bytes = b"pw1", service: str = "smtp", listener: int = 0, address: str = ""
+        self,
+        name: str = "alice@example.test",
+        secret: bytes = b"pw1",
+        service: str = "smtp",
+        listener: int = 0,
+        address: str = "",
+        authzid: Identity | None = None,
     ) -> Decision:
         who = identity.split(name)
         state = self.cache.state(listener)
@@ -42,7 +50,7 @@ class Desk:
             b"".join(len(one).to_bytes(2, "big") + one for one in (who.local.encode(), secret, service.encode(), who.realm.encode()))
         )
         attempt = Attempt(who, Secret(secret), service, ip_address(address) if address else None)
-        return await self.authenticator.verify(Question(attempt, f"/run/{listener}", state.digest()))
+        return await self.authenticator.verify(Question(attempt, f"/run/{listener}", state.digest(), authzid))
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class Plan:
     deadline: float = 8.0
     places: int = 64
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    grants: tuple[ProxyUser, ...] = ()
+    keyed: dict[str, Keyed] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -75,13 +85,19 @@ async def desk(plan: Plan | None = None, **backends: ScriptedBackend) -> AsyncIt
             {},
             plan.logins.get(name, "{local}@{realm}"),
             name in plan.by_address,
+            keyed=plan.keyed.get(name),
         )
         for name, backend in backends.items()
     )
     async with trio.open_nursery() as nursery:
         routes = Routes([Route(plan.realms, EVERYTHING, EVERYTHING, members, plan.next_on)])
-        yield Desk(backends, cache, Authenticator(routes, cache, nursery, plan.deadline, Admission(plan.admission, trio.current_time)))
+        grounds = Grounds(routes, cache, Admission(plan.admission, trio.current_time), ProxyUsers(plan.grants))
+        yield Desk(backends, cache, Authenticator(grounds, nursery, plan.deadline))
         nursery.cancel_scope.cancel()
+
+
+def grant(authcid: str, *may_act_as: str) -> ProxyUser:
+    return ProxyUser.model_validate({"authcid": authcid, "may_act_as": list(may_act_as)})
 
 
 def says(*verdicts: Verdict | Exception) -> ScriptedBackend:

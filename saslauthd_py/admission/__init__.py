@@ -11,15 +11,17 @@ import os
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from heapq import nlargest
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network
 from typing import NoReturn
 
 from saslauthd_py import identity
+from saslauthd_py.admission import places
 from saslauthd_py.admission.buckets import SECOND, Buckets
 from saslauthd_py.admission.macs import Macs
+from saslauthd_py.admission.places import Network
 from saslauthd_py.backend import Address, Attempt
 from saslauthd_py.config.settings.admission import AdmissionSettings, Rate
-from saslauthd_py.identity import InvalidIdentity
+from saslauthd_py.identity import Identity, InvalidIdentity
 from saslauthd_py.verdict import Accepted, Unavailable, Verdict
 
 UNROUTED = ""
@@ -37,21 +39,20 @@ REPEAT_LIFE = 600
 _MOST_TICKETS = 100_000
 _MOST_REPEATS = 1 << 15
 
-Network = IPv4Network | IPv6Network
 _Key = tuple[Buckets, Hashable]
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One attempt from `Admission.enter` to `Admission.settle`. `refused`: over a limit; it ends with this verdict, and is not settled.
+    """One attempt from `Admission.enter` to `Admission.settle`. `refused`: over a limit; it ends with this verdict, and nobody is asked.
 
     `urgent`: it holds a ticket. Whoever asks backends sets `judged` once one may have judged the secret: from then on only Accepted
-    gives the token back (rule D9).
+    gives the token back (rule D9). An exchange has neither `ticket` nor `repeat` before its proof: both are empty.
     """
 
     keys: tuple[_Key, ...]
-    ticket: bytes
-    repeat: bytes
+    ticket: bytes = b""
+    repeat: bytes = b""
     urgent: bool = False
     refused: Unavailable | None = None
     taken: bool = False
@@ -106,14 +107,31 @@ class Admission:
         ticket, repeat = self._macs(attempt)
         entry = Entry(self._keys(accounts, attempt.address), ticket, repeat, urgent=self._tickets.holds(ticket, now))
         if not entry.urgent:
-            entry.refused = _over(entry.keys, now)
-            if entry.refused is None:
-                self._take(entry, now)
+            self._try_to_take(entry, now)
         return entry
+
+    def enter_exchange(self, address: Address | None, accounts: Iterable[str]) -> Entry:
+        """The same for a login in which no secret is sent. One that is refused goes on all the same: its proof may turn out to have a
+        ticket, which `claim` tells; `settle` sees to it that no other proof is answered.
+        """
+        entry = Entry(self._keys(accounts, address))
+        self._try_to_take(entry, self._now())
+        return entry
+
+    def claim(self, entry: Entry, name: Identity, stored_key: bytes) -> None:
+        """An exchange has shown the secret of this StoredKey (`keys.Keys`): it is `urgent` from now on if that has a ticket."""
+        entry.ticket = self._mac(b"keyed ticket", _account(name) + stored_key)
+        entry.urgent = self._tickets.holds(entry.ticket, self._now())
+
+    def leave(self, entry: Entry) -> None:
+        """An exchange ended before its proof: it costs nothing, for nothing could be learned from it."""
+        self._give_back(entry, self._now())
 
     def settle(self, entry: Entry, verdict: Verdict) -> Verdict:
         """Count how an attempt ended; returns what may be answered. Over a limit no holder of a ticket hears a no either."""
         now = self._now()
+        if entry.refused and not entry.urgent:
+            return entry.refused
         if isinstance(verdict, Accepted):
             self._give_back(entry, now)
             self._repeats.discard(entry.repeat)
@@ -125,14 +143,14 @@ class Admission:
                 return verdict
         else:
             self._tickets.discard(entry.ticket)
-        return self._count(entry, now) or verdict
+        return entry.refused or self._count(entry, now) or verdict
 
     def network(self, address: Address | None) -> Network | None:
         """The network by which this address is limited and takes its turns; None where it is unknown or trusted."""
         if address is None:
             return None
-        plain = _plain(address)
-        return None if any(plain in trusted for trusted in self._trusted) else _around(plain)
+        plain = places.plain(address)
+        return None if any(plain in trusted for trusted in self._trusted) else places.around(plain)
 
     def tickets(self) -> int:
         """How many secrets were accepted within TICKET_LIFE, so far as they are kept."""
@@ -159,10 +177,9 @@ class Admission:
 
     def unblock_address(self, address: Address) -> int:
         """Forget the failures from this address, from its network and of each account from there; how many limits."""
-        plain = _plain(address)
-        around = _around(plain)
+        around = places.around(address)
         pairs = self._pairs.fill_all(lambda key: isinstance(key, tuple) and key[1] == around) if self._pairs else 0
-        own = self._addresses.fill(_own(plain)) if self._addresses else 0
+        own = self._addresses.fill(places.own(address)) if self._addresses else 0
         return pairs + own + (self._networks.fill(around) if self._networks else 0)
 
     def _kinds(self) -> list[tuple[str, Buckets]]:
@@ -174,12 +191,8 @@ class Admission:
 
     def _macs(self, attempt: Attempt) -> tuple[bytes, bytes]:
         """Of account and secret, and of both from one place: nobody learns from elsewhere what was wrong here of late."""
-        try:
-            account = identity.account(attempt.identity).encode()
-        except InvalidIdentity:
-            account = str(attempt.identity).encode()
-        place = b"" if attempt.address is None else _own(attempt.address).network_address.packed
-        ticket = self._mac(b"ticket", len(account).to_bytes(4, "big") + account + attempt.secret.reveal())
+        place = b"" if attempt.address is None else places.own(attempt.address).network_address.packed
+        ticket = self._mac(b"ticket", _account(attempt.identity) + attempt.secret.reveal())
         return ticket, self._mac(b"repeat", ticket + place)
 
     def _mac(self, purpose: bytes, message: bytes) -> bytes:
@@ -191,8 +204,13 @@ class Admission:
         around = self.network(address)
         if around is not None and address is not None:
             named += [(self._pairs, (account, around)) for account in accounts]
-            named += [(self._addresses, _own(address)), (self._networks, around)]
+            named += [(self._addresses, places.own(address)), (self._networks, around)]
         return tuple((buckets, key) for buckets, key in named if buckets is not None)
+
+    def _try_to_take(self, entry: Entry, now: int) -> None:
+        entry.refused = _over(entry.keys, now)
+        if entry.refused is None:
+            self._take(entry, now)
 
     def _take(self, entry: Entry, now: int) -> None:
         for buckets, key in entry.keys:
@@ -212,7 +230,8 @@ class Admission:
         if self._repeats.holds(entry.repeat, now):
             self._give_back(entry, now)
         else:
-            self._repeats.add(entry.repeat, now)
+            if entry.repeat:
+                self._repeats.add(entry.repeat, now)
             if not entry.taken:
                 self._take(entry, now)
         return None
@@ -220,6 +239,15 @@ class Admission:
 
 def _buckets(rate: Rate | None, cause: str, times: int = 1) -> Buckets | None:
     return None if rate is None else Buckets(Rate(rate.count * times, rate.seconds), f"admission: too many failed logins {cause}")
+
+
+def _account(name: Identity) -> bytes:
+    """For a MAC: with its length, so that nothing after it can be taken for a part of it."""
+    try:
+        account = identity.account(name).encode()
+    except InvalidIdentity:
+        account = str(name).encode()
+    return len(account).to_bytes(4, "big") + account
 
 
 def _shown(key: Hashable) -> str:
@@ -240,21 +268,3 @@ def _over(keys: Iterable[_Key], now: int) -> Unavailable | None:
         return None
     empty.refused += 1
     return Unavailable(empty.cause, limited=True)
-
-
-def _own(address: Address) -> Network:
-    """What one client has for itself: an IPv4 address, an IPv6 /64."""
-    plain = _plain(address)
-    return IPv6Network((int(plain), 64), strict=False) if isinstance(plain, IPv6Address) else IPv4Network(plain)
-
-
-def _around(plain: Address) -> Network:
-    """What one site has: an IPv4 /24, an IPv6 /48."""
-    if isinstance(plain, IPv6Address):
-        return IPv6Network((int(plain), 48), strict=False)
-    return IPv4Network((int(plain), 24), strict=False)
-
-
-def _plain(address: Address) -> Address:
-    """An IPv4 address in IPv6 clothes is that IPv4 address; all of them would be one /48."""
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

@@ -1,0 +1,153 @@
+"""Proofs in the making: each is made once for all who ask the same thing, by a task of the authenticator's own (rule C8).
+
+So one client's cancellation does not end it, and what it finds out is one attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+
+import trio
+
+from saslauthd_py import identity, rules, steps, trace
+from saslauthd_py.admission import Entry
+from saslauthd_py.authenticator import chain
+from saslauthd_py.authenticator.chain import Heard
+from saslauthd_py.authenticator.question import Grounds, Question
+from saslauthd_py.backend import Address, Attempt
+from saslauthd_py.cache import Proof
+from saslauthd_py.identity import Identity
+from saslauthd_py.routing import Route
+from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, Verdict
+
+_logger = logging.getLogger(__name__)
+
+_TRIES = 3
+"""Proofs of one attempt whose account changes while they are made. After that many nobody can tell (rule C8)."""
+
+_Name = tuple[bytes, Address | None, tuple[int, ...]]
+
+
+@dataclass(slots=True)
+class _Flight:
+    question: Question
+    route: Route
+    entry: Entry
+    heard: Heard[Verdict] = field(default_factory=lambda: Heard(Unavailable("the daemon is stopping")))
+    done: trio.Event = field(default_factory=trio.Event)
+
+
+class Flights:
+    """All that are in the air. `nursery` owns them; each may take `deadline` seconds, from its first question on."""
+
+    def __init__(self, grounds: Grounds, nursery: trio.Nursery, deadline: float) -> None:
+        self._cache = grounds.cache
+        self._admission = grounds.admission
+        self._nursery = nursery
+        self._deadline = deadline
+        self._flights: dict[_Name, _Flight] = {}
+
+    async def join(self, question: Question, route: Route, *, sure: bool) -> Heard[Verdict]:
+        """What a flight for this question finds out: the one in the air if it is `sure` that the account has not changed since, else a new
+        one. Its verdict is counted, and judged by the credential's rules; whom the login may act as is not looked at.
+        """
+        name = question.key, question.attempt.address, (self._cache.flushes, *_generations(route, question.attempt.identity))
+        flight = joined = self._flights.get(name) if sure else None
+        if flight is None:
+            entry = self._admission.enter(question.attempt, route.accounts(question.attempt.identity))
+            steps.entered(entry)
+            if entry.refused:
+                return Heard(entry.refused)
+            flight = self._flights[name] = _Flight(question, route, entry)
+            self._nursery.start_soon(self._fly, name, flight)
+        else:
+            trace.note("joined")
+        await flight.done.wait()
+        if joined and isinstance(flight.heard.answer, Accepted) and not flight.heard.answer.replayable:
+            return await self.join(question, route, sure=False)
+        return flight.heard
+
+    async def _fly(self, name: _Name, flight: _Flight) -> None:
+        try:
+            with trio.move_on_after(self._deadline) as scope:
+                heard = await self._prove(flight)
+            if scope.cancelled_caught:
+                heard = Heard(Unavailable(f"no answer within {self._deadline:g} s"), flight.route.members[0])
+            verdict = self._admission.settle(flight.entry, _permit(flight.question.attempt, heard))
+            steps.settled(flight.entry, verdict)
+            flight.heard = replace(heard, answer=verdict)
+        except Exception:
+            _logger.exception("bug while a login was decided; it is answered as unavailable, and counts as an attempt")
+            flight.heard = Heard(Unavailable("bug, see the traceback"), flight.route.members[0])
+        finally:
+            if self._flights.get(name) is flight:
+                del self._flights[name]
+            flight.done.set()
+
+    async def _prove(self, flight: _Flight) -> Heard[Verdict]:
+        question, route = flight.question, flight.route
+        attempt = replace(question.attempt, urgent=flight.entry.urgent)
+        for _ in range(_TRIES):
+            generations, flushes = _generations(route, attempt.identity), self._cache.flushes
+            heard = await chain.prove(route, attempt, flight.entry, self._admission)
+            if isinstance(heard.answer, Unavailable):
+                return heard
+            sure = self._cache.look(self._cache.clock())
+            if _generations(route, attempt.identity) != generations:
+                continue
+            if sure and isinstance(heard.answer, Accepted) and self._cache.flushes == flushes:
+                self._remember(question, heard, heard.answer)
+            elif heard.answer == Rejected(Reason.WRONG_SECRET):
+                self._cache.forget(question.key)
+            return heard
+        return Heard(Unavailable("the account kept changing while it was verified"), heard.member)
+
+    def _remember(self, question: Question, heard: Heard[Verdict], verdict: Accepted) -> None:
+        """Keep a proof for as long as every backend that was asked allows, and no longer than its credential lives (rules C3, C7).
+
+        One that was found behind an outage is not kept: what the backend before it would have said is not known.
+        """
+        asked = tuple(member for member, _ in heard.said)
+        seconds = min(member.cache for member in asked)
+        if verdict.restrictions.expires is not None:
+            seconds = min(seconds, verdict.restrictions.expires - time.time())
+        if seconds <= 0 or not verdict.replayable or heard.outage:
+            return
+        attempt, member = question.attempt, asked[-1]
+        until = self._cache.clock() + seconds
+        address = attempt.address if any(each.by_address for each in asked) else None
+        proof = Proof(
+            until=until,
+            inline_until=until if verdict.restrictions.none and address is None else 0.0,
+            accounts=tuple(
+                {identity.account(verdict.identity), identity.account(attempt.identity)}
+                | {each.watched.account(attempt.identity) for each in asked if each.watched is not None}
+            ),
+            secret=self._cache.secret_mac(attempt.secret.reveal()),
+            user=str(verdict.identity),
+            asked=tuple(each.name for each in asked),
+            restrictions=verdict.restrictions,
+            used=member.used,
+            credential=verdict.credential,
+            address=address,
+            service=attempt.service,
+        )
+        self._cache.remember(question.key, proof, sole=verdict.sole)
+        trace.note("remembered", seconds=round(seconds, 1))
+
+
+def _permit(attempt: Attempt, heard: Heard[Verdict]) -> Verdict:
+    """A proof judged by its credential's rules. After an outage nobody can tell that it would have been the one (rule B4)."""
+    verdict = heard.answer
+    if not isinstance(verdict, Accepted):
+        return verdict
+    reason = rules.judge(verdict.restrictions, attempt.service, attempt.address, time.time())
+    permitted = Rejected(reason) if reason else verdict
+    steps.judged(permitted)
+    return permitted if reason is None else heard.outage or permitted
+
+
+def _generations(route: Route, name: Identity) -> tuple[int, ...]:
+    return tuple(member.watched.generation(name) for member in route.members if member.watched is not None)
