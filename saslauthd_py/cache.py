@@ -25,7 +25,8 @@ _MAC_SIZE = 16
 class Proof:
     """What was proved. Times are on the cache's clock; the last backend of `asked` proved it.
 
-    `inline_until` is 0 where rules must be judged at every hit: the loop then leaves the request to a task (rule C1). `address`: the
+    `inline_until` is 0 where rules must be judged at every hit: the loop then leaves the request to a task (rule C1). It is 0 too from
+    the moment on at which the cache forgets the proof, for whoever holds on to it. `address`: the
     mail client's, where a backend that was asked looks at it; the proof counts for requests from there alone (rule C2). `tally` is one
     integer that counts the logins that the loop answers by this proof, `line` the log's ready text of them; None and empty: none yet.
     """
@@ -121,6 +122,7 @@ class Cache:
         proof = self.proofs.pop(key, None)
         if proof is None:
             return
+        proof.inline_until = 0.0
         for account in proof.accounts:
             keys = self._accounts[account]
             del keys[key]
@@ -137,8 +139,8 @@ class Cache:
         before = len(self.proofs)
         self.flushes += 1
         if accounts is None:
-            self.proofs.clear()
-            self._accounts.clear()
+            for key in tuple(self.proofs):
+                self.forget(key)
         else:
             for account in accounts:
                 self.forget_account(account)

@@ -37,6 +37,9 @@ class Port:
     def settle(self) -> None:
         pass
 
+    def retire(self, successor: object) -> None:
+        pass
+
 
 async def test_h1_nobody_in_the_backlog_is_lost_behind_clients_that_are_silent(
     tmp_path: Path, autojump_clock: trio.testing.MockClock

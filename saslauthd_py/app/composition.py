@@ -12,7 +12,7 @@ import trio
 
 from saslauthd_py.admission import Admission
 from saslauthd_py.app.start import StartError
-from saslauthd_py.authenticator import Authenticator
+from saslauthd_py.authenticator import Authenticator, Grounds
 from saslauthd_py.backend import Backend
 from saslauthd_py.backends.pam import PamBackend
 from saslauthd_py.backends.passwd_file import PasswdFileBackend
@@ -21,6 +21,7 @@ from saslauthd_py.backends.store import StoreBackend, StoreOptions
 from saslauthd_py.cache import Cache
 from saslauthd_py.config.settings import AnyBackend, PamSettings, PasswdFileSettings, Settings, ShadowSettings, StoreSettings
 from saslauthd_py.hashing import Hashing
+from saslauthd_py.proxy_users import ProxyUsers
 from saslauthd_py.queue import Queue
 from saslauthd_py.routing import Member, Next, Route, Routes
 from saslauthd_py.store.errors import StoreError
@@ -52,12 +53,14 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """What decides, and the tasks that keep its backends in order."""
+    """What decides, and the tasks that keep its backends in order. `counts` find out who has SCRAM keys; keepers go on with it."""
 
     authenticator: Authenticator
     cache: Cache
+    routes: Routes
     members: Mapping[str, Member]
     keepers: tuple[Callable[[], Awaitable[object]], ...]
+    counts: tuple[Callable[[], Awaitable[object]], ...]
 
 
 def worker_names(settings: Settings) -> list[str]:
@@ -98,8 +101,10 @@ async def composed(settings: Settings, resources: Resources, shared: Shared) -> 
         members = {name: parts.member(name, backend) for name, backend in settings.backend.items()}
         watched = [(member.name, member.watched) for member in members.values() if member.watched is not None]
         cache = Cache(settings.cache.max_entries, time.monotonic, watched)
-        authenticator = Authenticator(_routes(settings, members), cache, nursery, settings.server.deadline, shared.admission)
-        yield Composed(authenticator, cache, members, tuple(parts.keepers))
+        routes = _routes(settings, members)
+        proxy_users = ProxyUsers(settings.proxy_user, settings.identity.default_realm)
+        authenticator = Authenticator(Grounds(routes, cache, shared.admission, proxy_users), nursery, settings.server.deadline)
+        yield Composed(authenticator, cache, routes, members, tuple(parts.keepers), tuple(parts.counts))
         nursery.cancel_scope.cancel()
 
 
@@ -108,6 +113,7 @@ class _Parts:
 
     def __init__(self, resources: Resources, hashing: Hashing, nursery: trio.Nursery) -> None:
         self.keepers: list[Callable[[], Awaitable[object]]] = []
+        self.counts: list[Callable[[], Awaitable[object]]] = []
         self._resources = resources
         self._hashing = hashing
         self._nursery = nursery
@@ -126,18 +132,22 @@ class _Parts:
         assert_never(settings)
 
     def _store(self, name: str, settings: StoreSettings) -> Member:
-        options = StoreOptions(settings.login, settings.fold_case, settings.scheme, settings.rehash)
+        options = StoreOptions(
+            settings.login, settings.fold_case, settings.scheme, settings.rehash, settings.scram_upgrade, settings.scram_rounds
+        )
         store = StoreBackend(settings.path, self._resources.watches[name], self._hashing, self._nursery, options)
         self.keepers.append(store.keep_house)
+        self.counts.append(store.count_keys)
         queue = Queue.of_backend(settings.parallel)
-        return Member(name, store, queue, settings.cache, frozenset(settings.services), store, store.used, settings.login)
+        return Member(name, store, queue, settings.cache, frozenset(settings.services), store, store.used, settings.login, keyed=store)
 
     def _passwd_file(self, name: str, settings: PasswdFileSettings) -> Member:
         file = PasswdFileBackend(settings, self._hashing, self._nursery)
         watched = file if settings.cache else None  # without a cache nobody needs to see its changes before a login does
         login = "{local}@{realm}" if settings.realm_in_path else settings.login  # alice of two files is not one account
         queue = Queue.of_backend(settings.parallel)
-        return Member(name, file, queue, settings.cache, frozenset(settings.services), watched, login=login)
+        self.counts.append(file.count_keys)
+        return Member(name, file, queue, settings.cache, frozenset(settings.services), watched, login=login, keyed=file)
 
 
 def _member(name: str, settings: AnyBackend, backend: Backend, places: int) -> Member:

@@ -192,7 +192,7 @@ class Daemon:
 
 
 def _paths(generation: Generation) -> str:
-    return ", ".join(one.settings.path for one in generation.bound)
+    return ", ".join(one.settings.name for one in generation.bound)
 
 
 async def _beat(loop: Loop, interval: float) -> None:

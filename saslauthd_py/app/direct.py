@@ -14,6 +14,7 @@ from saslauthd_py.app.start import start_errors
 from saslauthd_py.app.trial import Trial
 from saslauthd_py.authenticator import Decision
 from saslauthd_py.config.settings import Listen, PamSettings, Settings, ShadowSettings
+from saslauthd_py.control.protocol import PLAIN, Sasl
 from saslauthd_py.front.one_request import Refusal
 from saslauthd_py.identity import InvalidIdentity
 from saslauthd_py.monitor import worker
@@ -38,7 +39,7 @@ class Direct:
             for name in worker_names(settings):
                 self._start(name)
 
-    def decide(self, request: wire.Request, listen: Listen) -> Decision:
+    def decide(self, request: wire.Request, listen: Listen, sasl: Sasl = PLAIN) -> Decision:
         """Raises StartError, and InvalidIdentity for what the listener would refuse before anybody is asked. Its steps are noted."""
         settings = self._settings
         with start_errors(), ExitStack() as stack:
@@ -48,7 +49,9 @@ class Direct:
                 for backend, end in self._ends.items():
                     resources.workers[backend].add(Worker(0, 0, end.dup()))
                 async with composed(settings, resources, Shared.of(settings)) as parts:
-                    return await Trial(settings, parts.authenticator, parts.cache).ask(listen, 0, request)
+                    for count in parts.counts:
+                        await count()
+                    return await Trial(settings, parts).ask(listen, 0, request, sasl)
 
             decision = trio.run(verify)
         if isinstance(decision, Refusal):

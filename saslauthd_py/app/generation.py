@@ -8,20 +8,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import trio
 
 from saslauthd_py.app.composition import Composed, Resources, Shared, composed, worker_names
+from saslauthd_py.app.offering import offered
 from saslauthd_py.app.trial import dialect
 from saslauthd_py.config.settings import Settings
+from saslauthd_py.config.settings.listen import IN_CLEAR
+from saslauthd_py.front.dovecot import DovecotPort, Reading
 from saslauthd_py.front.held import Held
 from saslauthd_py.front.loop import BATCH, Loop
 from saslauthd_py.front.one_request import OneRequestPort
 from saslauthd_py.front.ports import Front, PortSettings
 from saslauthd_py.front.record import Record
-from saslauthd_py.listeners import BACKLOG, Bound, allowed_ids
+from saslauthd_py.listeners import BACKLOG, Bound, allowed_ids, allowed_networks
 from saslauthd_py.log.output import Output
 from saslauthd_py.workers import Workers
 
@@ -29,6 +32,12 @@ _logger = logging.getLogger(__name__)
 
 LOOKED_UP_BEFORE = 1.0
 """Seconds in which a client may still connect to a listener whose name is gone: it has looked the name up before (rule H1)."""
+
+OFFERING = 10.0
+"""Seconds between two looks at which mechanisms a listener can offer."""
+
+COUNTING = 0.2
+"""Seconds that a start waits to know who has SCRAM keys. Whoever connects before that is known is not offered it."""
 
 HELD_LONGEST = 6.0
 """Seconds beyond the deadline that an answer may be held back: a module's delay, and the work that a no pretends."""
@@ -43,7 +52,7 @@ class Generation:
         self.resources = resources
         self.first_pool = first_pool
         self.bound: list[Bound] = []
-        self.ports: dict[OneRequestPort, socket.socket] = {}
+        self.ports: dict[OneRequestPort | DovecotPort, socket.socket] = {}
         self.output: Output | None = None
         self._helds: list[Held] = []
         self._trials: set[trio.Event] = set()
@@ -68,7 +77,10 @@ class Generation:
         with self._stack:
             async with composed(self.settings, self.resources, shared) as parts, trio.open_nursery() as nursery:
                 self._parts, self._nursery = parts, nursery
-                for keep in parts.keepers:
+                with trio.move_on_after(COUNTING):
+                    for count in parts.counts:
+                        await count()
+                for keep in (*parts.keepers, self._offer):
                     nursery.start_soon(keep)
                 task_status.started()
                 await self._retired.wait()
@@ -88,15 +100,19 @@ class Generation:
         assert self._nursery is not None  # noqa: S101 - `serve` has begun
         front = Front(loop, self.parts.authenticator, self.parts.cache, record, self._nursery)
         self.output = record.output
-        served: Mapping[socket.socket, OneRequestPort] = {one: port for port, one in before.ports.items()} if before else {}
+        served = {one: port for port, one in before.ports.items()} if before else {}
         for number, bound in enumerate(self.bound):
             port = self._port(number, bound, front)
+            if isinstance(port, DovecotPort):
+                port.offer(offered(bound.settings, self.parts.routes).mechanisms)
             if bound.socket in served:
                 loop.replace(served[bound.socket], port)
             else:
                 loop.add(bound.socket, port)
+                if bound.settings.exposed:
+                    _logger.warning("listener %s: %s", bound.settings.name, IN_CLEAR)
             self.ports[port] = bound.socket
-            record.counters.serves(bound.settings.path, bound.settings.protocol)
+            record.counters.serves(bound.settings.name, bound.settings.protocol)
 
     @contextlib.contextmanager
     def trying(self) -> Iterator[None]:
@@ -124,19 +140,33 @@ class Generation:
         if gone:
             await trio.sleep(LOOKED_UP_BEFORE)
         for port, listener in gone.items():
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RD)  # from now on connect(2) fails at once; who waits in the backlog is still served
+            if listener.family == socket.AF_UNIX:  # a TCP backlog would be reset
+                with contextlib.suppress(OSError):
+                    listener.shutdown(socket.SHUT_RD)  # from now on connect(2) fails at once; who waits in the backlog is still served
             for _ in range(BACKLOG // BATCH + 1):  # not until one reads nothing: a whole round of clients may be silent yet
                 port.round()
                 port.settle()
                 await trio.lowlevel.checkpoint()
             loop.remove(port)
+            port.retire(None)
             listener.close()
         self.retire()
 
-    def _port(self, number: int, bound: Bound, front: Front) -> OneRequestPort:
+    async def _offer(self) -> None:
+        """Whether everybody can use SCRAM changes with the accounts."""
+        while True:
+            await trio.sleep(OFFERING)
+            for port in self.ports:
+                if isinstance(port, DovecotPort) and not port.retired:
+                    port.offer(offered(port.reading.listen, self.parts.routes).mechanisms)
+
+    def _port(self, number: int, bound: Bound, front: Front) -> OneRequestPort | DovecotPort:
         listen = bound.settings
-        settings = PortSettings(number, listen.path, self.settings.server.deadline, allowed_ids(listen))
+        networks = allowed_networks(listen)
+        admits = networks.allow if networks is not None else None
+        settings = PortSettings(number, listen.name, self.settings.server.deadline, allowed_ids(listen), admits)
         held = Held(self.settings.failure.delay, self.settings.failure.max_held_per_listener)
         self._helds.append(held)
+        if listen.protocol == "dovecot":
+            return DovecotPort(bound.socket, Reading(listen, self.settings.identity.default_realm), settings, front, held)
         return OneRequestPort(bound.socket, dialect(self.settings, listen), settings, front, held)

@@ -12,12 +12,13 @@ from typing import Protocol
 
 from saslauthd_py import __version__, identity
 from saslauthd_py.app.composition import Composed, Resources, Shared
+from saslauthd_py.app.offering import offered
 from saslauthd_py.app.reloading import ReloadFailed
 from saslauthd_py.app.trial import Trial
 from saslauthd_py.authenticator import Decision
-from saslauthd_py.config.settings import Settings
+from saslauthd_py.config.settings import Listen, Settings
 from saslauthd_py.control.operations import OperationFailed
-from saslauthd_py.control.protocol import Cause
+from saslauthd_py.control.protocol import Cause, Sasl
 from saslauthd_py.control.status import (
     AdmissionStatus,
     BackendStatus,
@@ -107,7 +108,7 @@ class DaemonOperations:
             generation=serving.number,
             pid=os.getpid(),
             monitor_pid=os.getppid() if run.monitored else None,
-            listeners=tuple(ListenerStatus(listen.protocol, listen.path) for listen in settings.listen),
+            listeners=tuple(_listener(serving, listen) for listen in settings.listen),
             connections=ConnectionsStatus(len(run.connections), min(settings.server.max_connections, run.descriptors)),
             logins=LoginsStatus(counters.accepted + counters.inline, counters.rejected, counters.unavailable),
             cache=CacheStatus(len(cache.proofs), cache.most, hits / looked if looked else None),
@@ -137,17 +138,17 @@ class DaemonOperations:
             return admission.unblock_accounts(self._accounts(what))
         return admission.unblock_address(address)
 
-    async def trace(self, listener: str, login: Login) -> Decision | None:
+    async def trace(self, listener: str, login: Login, sasl: Sasl) -> Decision | None:
         """As `Operations.trace`."""
         serving = self._daemon.current
         settings = serving.settings
-        found = next(((number, listen) for number, listen in enumerate(settings.listen) if listen.path == listener), None)
+        found = next(((number, listen) for number, listen in enumerate(settings.listen) if listen.name == listener), None)
         if found is None:
-            there = ", ".join(listen.path for listen in settings.listen)
+            there = ", ".join(listen.name for listen in settings.listen)
             raise OperationFailed(Cause.REQUEST, f"{listener}: the daemon does not listen there; it listens at {there}")
         number, listen = found
         with serving.trying():
-            decision = await Trial(settings, serving.parts.authenticator, serving.parts.cache).ask(listen, number, login)
+            decision = await Trial(settings, serving.parts).ask(listen, number, login, sasl)
         return None if isinstance(decision, Refusal) else decision
 
     def _accounts(self, user: str) -> set[str]:
@@ -161,6 +162,13 @@ class DaemonOperations:
         admission = self._run.shared.admission
         top = tuple(LimitedStatus(one.kind, one.name, round(one.failures, 1), one.limit) for one in admission.top(_TOP))
         return AdmissionStatus(admission.tickets(), self._run.counters.limited, top)
+
+
+def _listener(serving: Serving, listen: Listen) -> ListenerStatus:
+    if listen.protocol != "dovecot":
+        return ListenerStatus(listen.protocol, listen.name)
+    now = offered(listen, serving.parts.routes)
+    return ListenerStatus(listen.protocol, listen.name, now.mechanisms, now.withheld, listen.on_unavailable)
 
 
 def _backend(serving: Serving, member: Member) -> BackendStatus:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
 
 import trio
 
 from saslauthd_py import steps, trace
-from saslauthd_py.authenticator import Authenticator, Decision, Question
+from saslauthd_py.app.composition import Composed
+from saslauthd_py.app.sasl_trial import SaslTrial
+from saslauthd_py.authenticator import Decision, Question
 from saslauthd_py.backend import Attempt
-from saslauthd_py.cache import Cache
 from saslauthd_py.config.settings import Listen, Settings
+from saslauthd_py.control.protocol import PLAIN, Sasl
 from saslauthd_py.front import pwcheck, saslauthd
 from saslauthd_py.front.one_request import Dialect, Refusal
 from saslauthd_py.verdict import Unavailable
@@ -20,14 +21,14 @@ from saslauthd_py.wire import saslauthd as wire
 
 
 def dialect(settings: Settings, listen: Listen) -> Dialect:
-    """What is spoken on a listener, and what it means there."""
+    """What is spoken on a listener where a connection is one request, and what it means there. ValueError: it is another one."""
     default_realm, compat = settings.identity.default_realm, settings.server.compat_limits
     match listen.protocol:
         case "saslauthd":
             return saslauthd.dialect(default_realm, trusted=listen.trusts_addresses, compat_limits=compat)
         case "pwcheck":
             return pwcheck.dialect(default_realm, compat_limits=compat)
-    assert_never(listen.protocol)
+    raise ValueError(f"{listen.protocol}: a connection has many requests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,27 @@ class Trial:
     """One configuration's listeners, tried out. A trial is a real login: it counts in admission, asks the cache and fills it."""
 
     settings: Settings
-    authenticator: Authenticator
-    cache: Cache
+    parts: Composed
 
-    async def ask(self, listen: Listen, number: int, request: wire.Request) -> Decision | Refusal:
+    async def ask(self, listen: Listen, number: int, request: wire.Request, sasl: Sasl = PLAIN) -> Decision | Refusal:
         """Decide within the deadline; `number` is the listener's own, in the key of every proof (rule C2). Notes what was read."""
+        if listen.protocol == "dovecot":
+            answer = await SaslTrial(self.settings, self.parts, listen, number).ask(request, sasl)
+        else:
+            answer = await self._ask(listen, number, request)
+        if isinstance(answer, Refusal):
+            trace.note("refused", why=answer.why)
+        else:
+            who = {"user": answer.user, "authcid": answer.authcid, "backend": answer.backend}
+            trace.note("verdict", **steps.said(answer.verdict), **who, cached=answer.cached)
+        return answer
+
+    async def _ask(self, listen: Listen, number: int, request: wire.Request) -> Decision | Refusal:
+        """In a protocol whose connection is one request."""
         client = wire.client_address(request) if listen.trusts_addresses else None
         trace.note(
             "asked",
-            listener=listen.path,
+            listener=listen.name,
             protocol=listen.protocol,
             login=_text(request.login),
             realm=_text(request.realm),
@@ -55,17 +68,13 @@ class Trial:
         frame = _frame(listen, request)
         read = spoken.read(frame) if frame else None
         if not isinstance(read, Attempt):
-            refusal = read or Refusal("no such request can be sent in this protocol", request.login)
-            trace.note("refused", why=refusal.why)
-            return refusal
+            return read or Refusal("no such request can be sent in this protocol", request.login)
         trace.note("split", local=read.identity.local, realm=read.identity.realm, service=read.service)
-        state = self.cache.state(number)
+        state = self.parts.cache.state(number)
         state.update(frame[: spoken.span(frame)])
-        decision = Decision(Unavailable(f"no answer within {self.settings.server.deadline:g} s"), str(read.identity))
         with trio.move_on_after(self.settings.server.deadline):
-            decision = await self.authenticator.verify(Question(read, listen.path, state.digest()))
-        trace.note("verdict", **steps.said(decision.verdict), user=decision.user, backend=decision.backend, cached=decision.cached)
-        return decision
+            return await self.parts.authenticator.verify(Question(read, listen.name, state.digest()))
+        return Decision(Unavailable(f"no answer within {self.settings.server.deadline:g} s"), str(read.identity))
 
 
 def _frame(listen: Listen, request: wire.Request) -> bytes:

@@ -15,9 +15,10 @@ class AlreadyAnsweredError(RuntimeError):
 
 
 class State(Enum):
-    """What a connection waits for."""
+    """What a connection waits for. OPEN: it has a dialogue, which goes on until one side ends it."""
 
     REQUEST = auto()
+    OPEN = auto()
     VERDICT = auto()
     DRAINED = auto()
     CLOSED = auto()
@@ -40,23 +41,37 @@ class Port(Protocol):
         """A parked connection is readable; it has left the selector. Returns how many requests were read."""
 
     def expire(self, connection: Connection) -> None:
-        """A parked connection's time is over; it has left the selector."""
+        """A parked connection's time is over; it has left the selector, unless it is OPEN."""
+
+    def retire(self, successor: Port | None) -> None:
+        """No new request is for this port; the clients that have none under way are for `successor`, where that can serve them."""
+
+
+class Dialogue(Protocol):
+    """What a connection of many requests carries from one to the next."""
+
+    def end(self) -> None:
+        """The connection is being closed: whatever still waits for it is given up."""
 
 
 class Connection:
-    """One client, from its first incomplete read on. `until` is trio's clock, and None while nothing is due."""
+    """One client, from its first incomplete read on. `until` is trio's clock, and None while nothing is due.
 
-    __slots__ = ("arrived", "client", "frame", "peer", "port", "state", "uid", "until")
+    `frame` is the part of a request that has come; a connection with a `dialogue` has it there.
+    """
+
+    __slots__ = ("arrived", "client", "dialogue", "frame", "peer", "port", "state", "uid", "until")
 
     def __init__(self, client: Stream, port: Port, arrived: float) -> None:
         self.client = client
         self.port = port
         self.arrived = arrived
-        self.peer = peers.credentials(client)
+        self.peer = peers.of(client)
         self.uid = peers.uid(self.peer)
         self.frame = b""
         self.until: float | None = None
         self.state = State.REQUEST
+        self.dialogue: Dialogue | None = None
 
     def reply(self, text: bytes) -> None:
         """Send the one reply there is. A client that has gone is no error. Raises AlreadyAnsweredError."""
@@ -107,6 +122,10 @@ class Connections:
     def complete(self, connection: Connection) -> None:
         """Its request is whole: from now on it stays until it is answered."""
         self._incomplete.pop(connection, None)
+
+    def rest(self, connection: Connection) -> None:
+        """It has no request under way, for now: of those that have none, it is the last that goes."""
+        self._incomplete[connection] = None
 
     def leave(self, connection: Connection) -> None:
         """It is closed."""

@@ -78,9 +78,7 @@ class Loop:
         self._listeners[new] = listener
         if self._listening:
             self._selector.register(listener, selectors.EVENT_READ, new)
-        for connection in self._parked:
-            if connection.port is old and connection.state is State.REQUEST:
-                connection.port = new
+        old.retire(new)
 
     async def serve(self) -> None:
         """Until cancelled. What a port raises for one client closes that client; anything else ends the daemon."""
@@ -101,8 +99,16 @@ class Loop:
 
     def park(self, connection: Connection, until: float) -> None:
         """Wait for the connection's next bytes, until trio's clock says `until`; then its port is told to expire it."""
+        self.watch(connection)
+        self.due(connection, until)
+
+    def watch(self, connection: Connection) -> None:
+        """Tell its port when bytes have come: once, or while it is OPEN each time, until it is unparked."""
         self._selector.register(connection.client, selectors.EVENT_READ, connection)
         self._parked.add(connection)
+
+    def due(self, connection: Connection, until: float) -> None:
+        """When trio's clock says `until`, its port is told to expire it: if it is parked, or OPEN, and nothing else is due by then."""
         if connection.until != until:  # else its entry is in the heap already: a client that sends byte by byte has one
             connection.until = until
             heapq.heappush(self._deadlines, (until, next(self._order), connection))
@@ -122,6 +128,8 @@ class Loop:
         if connection.state is not State.CLOSED:
             self.unpark(connection)
             connection.state = State.CLOSED
+            if connection.dialogue is not None:
+                connection.dialogue.end()
             connection.frame = b""  # a secret is in it, and the heap may hold the connection until its deadline
             connection.client.close()
             self.connections.leave(connection)
@@ -158,6 +166,7 @@ class Loop:
             for _ in range(BACKLOG // BATCH):
                 port.round()
                 port.settle()
+            port.retire(None)
         self._pause()
         self._resume_at = None
         self._listeners.clear()
@@ -166,6 +175,10 @@ class Loop:
         """Return when no client is left that has a whole request or has not read its reply. Cancellation changes nothing."""
         while self.connections.whole():
             await self._one_less()
+
+    def clients(self, port: Port) -> list[Connection]:
+        """Of this port, whatever state they are in."""
+        return [connection for connection in self.connections.all() if connection.port is port]
 
     async def left(self, ports: Collection[Port]) -> None:
         """Return when no client of these ports is left. Cancellation changes nothing."""
@@ -190,18 +203,23 @@ class Loop:
     def _turn(self) -> bool:
         """Serve what is ready. True: the budget is spent and there may be more."""
         until = time.monotonic() + SLICE
-        served, hot = self._gather(until), self._hot
-        while hot:
-            for port in tuple(hot):
-                if read := port.round():
-                    served += read
-                else:
-                    hot.discard(port)
+        served, hot, more = 0, self._hot, True
+        while more:  # an OPEN client may have the next request ready by now
+            read = self._gather(until)
+            more, served = read > 0, served + read
+            while hot:
+                for port in tuple(hot):
+                    if read := port.round():
+                        served += read
+                    else:
+                        hot.discard(port)
+                if served >= BATCH or time.monotonic() >= until:
+                    return True
             if served >= BATCH or time.monotonic() >= until:
                 return True
         for port in self._listeners:
             port.settle()
-        return bool(self._ready) or served >= BATCH
+        return bool(self._ready)
 
     def _gather(self, until: float) -> int:
         ready, served = self._ready, 0
@@ -218,7 +236,8 @@ class Loop:
         while ready and served < BATCH and time.monotonic() < until:
             whose = ready.popleft()
             if whose in self._parked:  # else an earlier event of this very batch has closed it
-                self.unpark(whose)
+                if whose.state is not State.OPEN:
+                    self.unpark(whose)
                 served += self.guarded(whose.port.resume, whose)
         if ready and self._listening:
             self._hot.update(self._listeners)  # whoever connects now is not behind all of them
@@ -270,8 +289,11 @@ class Loop:
             if until > now or ended == BATCH:
                 return until
             heapq.heappop(self._deadlines)
-            if connection in self._parked and connection.until == until:
+            if connection.until == until and (connection.state is State.OPEN or connection in self._parked):
                 ended += 1
-                self.unpark(connection)
+                if connection.state is State.OPEN:
+                    connection.until = None
+                else:
+                    self.unpark(connection)
                 self.guarded(connection.port.expire, connection)
         return float("inf")

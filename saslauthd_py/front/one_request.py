@@ -16,13 +16,13 @@ import trio
 
 from saslauthd_py.authenticator import Decision, Question
 from saslauthd_py.backend import Attempt
-from saslauthd_py.cache import Proof
 from saslauthd_py.front import peers
-from saslauthd_py.front.connections import Connection, State
+from saslauthd_py.front.connections import Connection, Port, State
 from saslauthd_py.front.held import Held
 from saslauthd_py.front.inline import Inline
 from saslauthd_py.front.loop import BATCH
 from saslauthd_py.front.ports import Front, PortSettings
+from saslauthd_py.front.record import Hit
 from saslauthd_py.front.sockets import NOW, STREAM, UNIX, Stream, acceptor
 from saslauthd_py.log import request_id
 from saslauthd_py.log.style import Asked
@@ -81,7 +81,7 @@ class OneRequestPort:
     def round(self) -> int:
         """As `Port.round`."""
         accept, decide, allowed, ok = self._accept, self._inline.decide, self._settings.allowed, self._dialect.ok
-        hits: list[tuple[Proof, bytes]] = []
+        hits: list[Hit] = []
         silent: list[Stream] = []
         read = 0
         young, self._young = self._young, []
@@ -103,7 +103,7 @@ class OneRequestPort:
                     self._begin(client, frame)
                 else:
                     client.send(ok, NOW)
-                    hits.append((proof, peers.credentials(client)))
+                    hits.append((proof, peers.credentials(client), b""))
                     client.close()
             except BlockingIOError:
                 (self._young if fresh else silent).append(client)  # tried twice, and no more
@@ -122,6 +122,13 @@ class OneRequestPort:
         """As `Port.settle`."""
         young, self._young = self._young, []
         self._wait_for(young)
+
+    def retire(self, successor: Port | None) -> None:
+        """As `Port.retire`: whose request has not come yet, sends it to a successor of the same kind."""
+        if isinstance(successor, OneRequestPort):
+            for connection in self._front.loop.clients(self):
+                if connection.state is State.REQUEST:
+                    connection.port = successor
 
     def resume(self, connection: Connection) -> int:
         """As `Port.resume`."""
@@ -185,7 +192,7 @@ class OneRequestPort:
         proof = self._inline.decide(connection.frame)
         if proof is not None:
             self._answer(connection, self._dialect.ok, more=False)
-            self._front.record.hits([(proof, connection.peer)], self.path)
+            self._front.record.hits([(proof, connection.peer, b"")], self.path)
             return
         match self._dialect.read(connection.frame):
             case None:

@@ -6,10 +6,11 @@ import os
 import struct
 from collections.abc import Callable
 
-from saslauthd_py.front.sockets import PEERCRED, PEERCRED_SIZE, SOL_SOCKET, Stream
+from saslauthd_py.front.sockets import PEERCRED, PEERCRED_SIZE, SOL_SOCKET, UNIX, Stream
 from saslauthd_py.log import escape
 
 _UCRED = struct.Struct("iII")
+_TCP = b"tcp "  # no process has such a number: PID_MAX_LIMIT is 2**22
 UNKNOWN = _UCRED.pack(0, 0xFFFFFFFF, 0xFFFFFFFF)
 """What a socket that cannot name its peer counts as: no process, and nobody's user id."""
 
@@ -22,9 +23,24 @@ def credentials(client: Stream) -> bytes:
         return UNKNOWN
 
 
+def of(client: Stream) -> bytes:
+    """Who is at the other end: raw credentials, and of a TCP connection its address behind `_TCP`."""
+    if client.family == UNIX:
+        return credentials(client)
+    try:
+        return _TCP + str(client.getpeername()[0]).encode()
+    except OSError:  # it has gone
+        return UNKNOWN
+
+
+def address(raw: bytes) -> str:
+    """The TCP client's in what `of` gives; empty where it has none."""
+    return raw.removeprefix(_TCP).decode("ascii") if raw.startswith(_TCP) else ""
+
+
 def uid(raw: bytes) -> int:
-    """The user id in raw credentials."""
-    number: int = _UCRED.unpack(raw)[1]
+    """The user id in what `of` gives; of all TCP clients it is nobody's."""
+    number: int = _UCRED.unpack(UNKNOWN if raw.startswith(_TCP) else raw)[1]
     return number
 
 
@@ -43,7 +59,10 @@ class Peers:
             self.known.clear()
 
     def name(self, raw: bytes) -> bytes:
-        """COMM[PID], escaped; `?` for COMM when the process is gone or hidden (ProtectProc, hidepid)."""
+        """COMM[PID], escaped, or an address; `?` for COMM when the process is gone or hidden (ProtectProc, hidepid)."""
+        if raw.startswith(_TCP):
+            text = self.known[raw] = self._written(raw.removeprefix(_TCP))
+            return text
         pid = _UCRED.unpack(raw)[0]
         try:
             descriptor = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)

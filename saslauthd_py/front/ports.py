@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -28,9 +29,11 @@ class PortSettings:
     """One listener's part of the configuration. `allowed`: user ids that may ask, None for whoever can open the socket.
 
     `deadline` in seconds, for a request and for our answer. `number` is the listener's own, in the key of every proof (rule C2).
+    `admits`: whether a TCP client with this address may ask; None where they have none.
     """
 
     number: int
     path: str
     deadline: float
     allowed: frozenset[int] | None = None
+    admits: Callable[[str], bool] | None = None

@@ -13,7 +13,7 @@ import trio
 
 from saslauthd_py import identity
 from saslauthd_py.admission import Admission
-from saslauthd_py.authenticator import Authenticator
+from saslauthd_py.authenticator import Authenticator, Grounds
 from saslauthd_py.backend import Attempt, BackendUnreadable
 from saslauthd_py.cache import Cache
 from saslauthd_py.config.settings import AdmissionSettings
@@ -28,6 +28,7 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.log.destination import Descriptor
 from saslauthd_py.log.output import Output
 from saslauthd_py.metrics import Counters
+from saslauthd_py.proxy_users import ProxyUsers
 from saslauthd_py.queue import Queue
 from saslauthd_py.routing import Member, Route, Routes
 from saslauthd_py.secret import Secret
@@ -162,7 +163,8 @@ async def running(directory: Path, build: Build, backend: ScriptedBackend | None
     routes = Routes([Route(frozenset({"example.test", ""}), everything, everything, (member,))])
     try:
         async with trio.open_nursery() as nursery:
-            authenticator = Authenticator(routes, cache, nursery, build.port.deadline, Admission(build.admission, trio.current_time))
+            grounds = Grounds(routes, cache, Admission(build.admission, trio.current_time), ProxyUsers())
+            authenticator = Authenticator(grounds, nursery, build.port.deadline)
             front = Front(loop, authenticator, cache, Record(output, counters), nursery)
             port = OneRequestPort(listener, build.dialect, replace(build.port, path=path), front, Held(build.delay, build.held))
             loop.add(listener, port)

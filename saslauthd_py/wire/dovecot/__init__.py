@@ -10,7 +10,7 @@ and CONT, and gets CONT, OK or FAIL with the number that it gave its request, in
 from saslauthd_py.wire.dovecot.connection import Connection, OutOfTurn
 from saslauthd_py.wire.dovecot.events import Auth, Cancel, Completed, Event, Hello, MailClient, Refused, Request, Response, Violation
 from saslauthd_py.wire.dovecot.handshake import FLAGS, MAX_HELLO, MAX_MINOR, PLAINTEXT, hello
-from saslauthd_py.wire.dovecot.lines import MAX_BUFFERED, MAX_HELD, MAX_LINE, MAX_REPLY, MAX_REQUESTS, ok, span, unescape, without_address
+from saslauthd_py.wire.dovecot.lines import MAX_BUFFERED, MAX_HELD, MAX_LINE, MAX_REPLY, MAX_REQUESTS, ok, span, unescape
 from saslauthd_py.wire.dovecot.replies import REJECTED, UNAVAILABLE, Code, Failure
 
 __all__ = [
@@ -43,5 +43,4 @@ __all__ = [
     "ok",
     "span",
     "unescape",
-    "without_address",
 ]

@@ -1,0 +1,210 @@
+"""One AUTH from its first message to its final reply: the mechanism's steps taken, each need met, the verdict told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+import trio
+
+from saslauthd_py import identity
+from saslauthd_py.authenticator import Decision, KeyedLogin, Question, Sought
+from saslauthd_py.backend import Attempt
+from saslauthd_py.cache import Proof
+from saslauthd_py.front.dovecot.known import Known
+from saslauthd_py.front.dovecot.reading import asked
+from saslauthd_py.identity import Identity, InvalidIdentity
+from saslauthd_py.log.style import Asked
+from saslauthd_py.mechanisms.exchange import Challenge, Disproved, Failed, NeedCertificate, NeedKeys, NeedPassword, Proved, Step
+from saslauthd_py.mechanisms.table import MECHANISMS
+from saslauthd_py.secret import Secret
+from saslauthd_py.verdict import Accepted, Rejected, Unavailable, UnknownUser
+from saslauthd_py.wire.dovecot import REJECTED, UNAVAILABLE, Auth, Failure
+
+if TYPE_CHECKING:
+    from saslauthd_py.front.dovecot.session import Session
+
+CLIENT_PATIENCE = 150.0
+"""Seconds in which a client must answer a challenge (rule E8; Dovecot drops its requests then too)."""
+
+OUTAGE_DELAY = 1.0
+"""Seconds before an outage is told: an MTA's client tries again at once (rule E4)."""
+
+
+class Exchange:
+    """Implemented for `Session` alone, which sends what this says and forgets it when `over` is called.
+
+    `due`: when the client's patience with us or ours with it ends; trio's clock, and infinity while the request waits for us.
+    """
+
+    def __init__(self, auth: Auth, session: Session) -> None:
+        self.request = auth.request
+        self.due = float("inf")
+        self._auth = auth
+        self._session = session
+        self._arrived = trio.current_time()
+        self._receive: Callable[[bytes], Step] | None = None
+        self._keyed: KeyedLogin | None = None
+        self._authzid = ""
+
+    @property
+    def bound(self) -> bool:
+        """It rests on keys that one configuration has looked up, and must end under that one."""
+        return self._keyed is not None
+
+    def begin(self) -> None:
+        """Take the first step, with the initial response if there is one."""
+        if failure := self._session.port.reading.refusal(self._auth):
+            self._refuse(f"{self._auth.mechanism} without TLS, and require_tls is set", failure=failure)
+            return
+        initial = self._auth.initial
+        self._take(MECHANISMS[self._auth.mechanism].begin(None if initial is None else initial.reveal()))
+
+    def respond(self, message: Secret) -> None:
+        """The client has answered the challenge."""
+        assert self._receive is not None  # noqa: S101 - the wire lets no response through that nobody asked for
+        self._arrived, self.due = trio.current_time(), float("inf")
+        self._take(self._receive(message.reveal()))
+
+    def wait(self) -> None:
+        """Its client must say that it has taken the mechanism's last message."""
+        self.due = trio.current_time() + CLIENT_PATIENCE
+
+    def abandon(self) -> None:
+        """Its client is gone, has given it up or does not answer."""
+        if self._keyed is not None:
+            self._keyed.abandon()
+            self._keyed = None
+
+    def _take(self, step: Step) -> None:
+        try:
+            self._meet(step)
+        except InvalidIdentity as error:
+            self._refuse(str(error), step.authcid.encode() if isinstance(step, NeedPassword | NeedKeys | Proved) else b"")
+
+    def _meet(self, step: Step) -> None:
+        match step:
+            case Challenge(message, receive):
+                self._receive, self.due = receive, trio.current_time() + CLIENT_PATIENCE
+                self._session.challenge(self.request, message)
+            case NeedPassword():
+                self._verify(step)
+            case NeedKeys():
+                self._session.start(partial(self._find_keys, step, self._sought(step.authzid, step.authcid)))
+            case NeedCertificate(_, resolve):
+                self._meet(resolve(self._session.port.reading.certificate(self._auth)))
+            case Proved() if self._keyed is None:
+                sought = self._sought(step.authzid, step.authcid)
+                self._session.start(partial(self._conclude, sought.identity, lambda: self._session.port.authenticator.vouch(sought), None))
+            case Proved() | Disproved():
+                self._prove(step)
+            case Failed(why):
+                self.abandon()
+                self._refuse(why)
+            case _:
+                assert_never(step)
+
+    def _verify(self, step: NeedPassword) -> None:
+        port = self._session.port
+        name, authzid = self._names(step.authzid, step.authcid)
+        attempt = Attempt(name, step.secret, port.reading.service(self._auth), port.reading.address(self._auth))
+        question = asked(attempt)
+        if authzid is None and (proof := port.inline.decide(question)):
+            port.hit((proof, self._session.connection.peer, self._client()))
+            self._remember(proof)
+            self._session.ok(self.request, identity.split(proof.user), None)
+        else:
+            self._session.start(partial(self._decide_password, Question(attempt, port.path, port.inline.key(question), authzid)))
+
+    async def _decide_password(self, question: Question) -> None:
+        port = self._session.port
+        decision = await self._conclude(question.attempt.identity, lambda: port.authenticator.verify(question), None)
+        if isinstance(decision.verdict, Accepted) and question.authzid is None and (proof := port.cache.proofs.get(question.key)):
+            self._remember(proof)
+
+    def _remember(self, proof: Proof) -> None:
+        """An AUTH line that alone says all, and says it with the same bytes again, is answered by the loop from now on."""
+        if self._auth.mechanism == "PLAIN" and self._receive is None and proof.inline_until:
+            self._session.port.known.remember(self._auth.span.reveal(), Known(proof, proof.user.encode(), self._client()))
+
+    def _client(self) -> bytes:
+        """What the log's line of a hit says of who logs in."""
+        address = self._session.port.reading.address(self._auth)
+        return self._session.port.record.from_client(b"" if address is None else str(address).encode(), self._auth.mechanism)
+
+    async def _find_keys(self, step: NeedKeys, sought: Sought) -> None:
+        port = self._session.port
+        keyed: KeyedLogin | None = None
+        with trio.move_on_after(port.deadline):
+            keyed = await self._session.port.authenticator.find_keys(sought, step.function)
+        if keyed is None or keyed.unavailable is not None:
+            decision = keyed.unavailable if keyed is not None and keyed.unavailable is not None else self._late(sought.identity)
+            await self._tell(decision, None)
+        elif not self._session.is_open(self.request):
+            keyed.abandon()
+        else:
+            self._keyed = keyed
+            self._take(step.resolve(keyed.keys))
+
+    def _prove(self, step: Proved | Disproved) -> None:
+        keyed, self._keyed = self._keyed, None
+        assert keyed is not None  # noqa: S101 - such a step comes only after NeedKeys
+        name, _ = self._names(step.authzid, step.authcid)
+        final = step.message if isinstance(step, Proved) else None
+        self._session.start(partial(self._conclude, name, lambda: keyed.conclude(step), final))
+
+    async def _conclude(self, name: Identity, decide: Callable[[], Awaitable[Decision]], final: bytes | None) -> Decision:
+        """Have it decided within the deadline, and tell it."""
+        decision = self._late(name)
+        with trio.move_on_at(self._arrived + self._session.port.deadline):
+            decision = await decide()
+        await self._tell(decision, final)
+        return decision
+
+    async def _tell(self, decision: Decision, final: bytes | None) -> None:
+        session, port, reading = self._session, self._session.port, self._session.port.reading
+        address = reading.address(self._auth)
+        seconds = trio.current_time() - self._arrived
+        line = Asked(reading.service(self._auth), port.path, address, seconds, self._auth.mechanism, self._authzid)
+        port.record.decision(decision, line, session.connection.peer)
+        name = identity.split(decision.user)
+        match decision.verdict:
+            case Accepted():
+                if session.is_open(self.request):
+                    session.ok(self.request, name, final)
+            case Unavailable():
+                await trio.sleep(OUTAGE_DELAY)
+                await self._tell_outage(name)
+            case Rejected(hold=hold) | UnknownUser(hold=hold):
+                await port.held.until_due(self._arrived, address_known=address is not None, hold=hold)
+                if session.is_open(self.request):
+                    session.fail(self.request, REJECTED, name)
+
+    async def _tell_outage(self, name: Identity) -> None:
+        """By the end of the connection, where that hurts no other request that waits for us (rule E4)."""
+        session = self._session
+        if not session.is_open(self.request):
+            return
+        if session.port.reading.listen.on_unavailable == "fail" or session.owes_others(self.request):
+            session.fail(self.request, UNAVAILABLE, name)
+        else:
+            await session.close_flushed()
+
+    def _refuse(self, why: str, login: bytes = b"", failure: Failure = REJECTED) -> None:
+        port = self._session.port
+        port.record.refused(why, port.path, self._session.connection.peer, login, port.reading.address(self._auth))
+        self._session.fail(self.request, failure, None)
+
+    def _names(self, authzid: str, authcid: str) -> tuple[Identity, Identity | None]:
+        name, acting = self._session.port.reading.names(authzid, authcid)
+        self._authzid = str(acting) if acting else ""
+        return name, acting
+
+    def _sought(self, authzid: str, authcid: str) -> Sought:
+        reading = self._session.port.reading
+        name, acting = self._names(authzid, authcid)
+        return Sought(name, reading.service(self._auth), reading.address(self._auth), self._session.port.path, acting)
+
+    def _late(self, name: Identity) -> Decision:
+        return Decision(Unavailable(f"no answer within {self._session.port.deadline:g} s"), str(name))
