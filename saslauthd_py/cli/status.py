@@ -17,6 +17,7 @@ Fields = dict[str, Any]
 """A Status as JSON has it."""
 
 _FULL = 0.9
+_OUTAGES = {"close": "closes the connection", "fail": "FAIL with code=temp_fail"}
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _WORDS = {Exit.DONE: "OK", Exit.WARNING: "WARNING", Exit.CRITICAL: "CRITICAL", Exit.UNKNOWN: "UNKNOWN"}
 
@@ -52,11 +53,28 @@ def _shown(status: Fields) -> Iterator[str]:
     yield f"connections  {status['connections']['open']} of {status['connections']['most']}"
     yield f"cache        {cache['entries']} of {cache['most']}{hits}"
     yield f"hashes       {_turns(turns)}"
-    yield from _table("listeners", [(one["protocol"], one["path"]) for one in status["listeners"]])
+    yield from _listeners(status["listeners"])
     yield from _table("backends", [_backend(one) for one in status["backends"]])
     admission = status["admission"]
     yield f"admission    {admission['tickets']} tickets, {admission['limited']} logins refused by a limit"
     yield from _table("near a limit", [_near(one) for one in admission["top"]])
+
+
+def _listeners(listeners: list[Fields]) -> Iterator[str]:
+    """Each in a line, and in one of its own below it whatever is withheld from its clients."""
+    if not listeners:
+        return
+    heading, *lines = _table("listeners", [_listener(one) for one in listeners])
+    yield heading
+    for line, one in zip(lines, listeners, strict=True):
+        yield line
+        for mechanism, why in one["withheld"].items():
+            yield f"    no {mechanism}: {why}"
+
+
+def _listener(one: Fields) -> tuple[str, ...]:
+    outage = f"an outage: {_OUTAGES[one['on_unavailable']]}" if one["on_unavailable"] else ""
+    return one["protocol"], one["name"], ", ".join(one["mechanisms"]), outage
 
 
 def _backend(one: Fields) -> tuple[str, ...]:

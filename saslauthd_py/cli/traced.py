@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from saslauthd_py.trace import Step
@@ -18,14 +18,29 @@ SEEN = {
         "NO": "a text that begins otherwise than OK: wrong name or password",
         "unavailable": "closed without an answer: libsasl takes that for a wrong password (535), this protocol knows no other",
     },
+    "dovecot": {
+        "OK": "OK: Postfix says 235, the client is in",
+        "NO": "FAIL: Postfix says 535, wrong name or password",
+        "unavailable": "closed without an answer: Postfix says 454, try later",
+    },
 }
 """What the one who asked would see of a verdict, by protocol."""
 
+_FAIL = 'FAIL with code=temp_fail, as on_unavailable = "fail" says: Postfix takes that for a wrong password (535)'
 
-def lines(steps: Iterable[Step], protocol: str, verdict: str) -> tuple[str, ...]:
+
+def lines(steps: Sequence[Step], protocol: str, verdict: str) -> tuple[str, ...]:
     """A line for each step, with its time, and what the client would see."""
     shown = [f"{step.seconds * 1000:8.1f} ms  {step.name:<10}  {_words(step)}" for step in steps]
-    return (*shown, f"{'':>11}  {'client':<10}  {SEEN[protocol][verdict]}")
+    return (*shown, f"{'':>11}  {'client':<10}  {seen(steps, protocol, verdict)}")
+
+
+def seen(steps: Iterable[Step], protocol: str, verdict: str) -> str:
+    """What the client would see of a verdict. The listener knows better than the command what is spoken there."""
+    facts = next((step.facts for step in steps if step.name == "asked"), {})
+    if verdict == "unavailable" and facts.get("on_unavailable") == "fail":
+        return _FAIL
+    return SEEN.get(str(facts.get("protocol")), SEEN[protocol])[verdict]
 
 
 def _words(step: Step) -> str:
@@ -42,11 +57,22 @@ def _asked(facts: Mapping[str, Any]) -> str:
         client = f"client {facts['client']}" + ("" if facts["believed"] else ", which this listener is not trusted to name")
     realm = f"realm {facts['realm']}" if facts["realm"] else "no realm of its own"
     service = f"service {facts['service']}" if facts["service"] else "no service"
-    return f"{facts['listener']} ({facts['protocol']}): login {facts['login']}, {realm}, {service}, {client}"
+    how = f", {_sasl(facts)}" if "mechanism" in facts else ""
+    return f"{facts['listener']} ({facts['protocol']}): login {facts['login']}, {realm}, {service}, {client}{how}"
+
+
+def _sasl(facts: Mapping[str, Any]) -> str:
+    acting = f" as {facts['authzid']}" if facts["authzid"] else ""
+    tls = "without TLS"
+    if facts["secured"]:
+        tls = "over TLS" if facts["secured_believed"] else "over TLS, which this listener is not trusted to say"
+    return f"{facts['mechanism']}{acting}, {tls}"
 
 
 def _split(facts: Mapping[str, Any]) -> str:
-    return f"local part {facts['local']}, {'realm ' + facts['realm'] if facts['realm'] else 'no realm'}, service {facts['service']}"
+    realm = f"realm {facts['realm']}" if facts["realm"] else "no realm"
+    acting = f", wants to act as {facts['authzid']}" if facts.get("authzid") else ""
+    return f"local part {facts['local']}, {realm}, service {facts['service']}{acting}"
 
 
 def _route(facts: Mapping[str, Any]) -> str:
@@ -78,6 +104,30 @@ def _admission(facts: Mapping[str, Any]) -> str:
     return "has a ticket: no limit, and it goes first" if facts["ticket"] else "let in: no limit is reached"
 
 
+def _limits(facts: Mapping[str, Any]) -> str:
+    if facts["met"]:
+        return f"over a limit, so only a password that was right lately counts: {facts['met'].removeprefix('admission: ')}"
+    return "none is reached"
+
+
+def _keys(facts: Mapping[str, Any]) -> str:
+    refused = "" if facts["verdict"] == "keys" else f", and whoever proves one of them will hear: {_verdict(facts)}"
+    return f"{facts['backend']} has keys of {facts['secrets']} passwords, of {facts['rounds']} rounds{refused}"
+
+
+def _decoy(facts: Mapping[str, Any]) -> str:
+    return f"made up, for the proof to fail by: {_verdict(facts)}"
+
+
+def _authzid(facts: Mapping[str, Any]) -> str:
+    may = "may" if facts["granted"] else "may not, no [[proxy_user]] says so,"
+    return f"{facts['authcid']} {may} act as {facts['authzid']}"
+
+
+def _signature(facts: Mapping[str, Any]) -> str:
+    return "right: the client knows that this server has its keys" if facts["right"] else f"the client hangs up: {facts['why']}"
+
+
 def _counted(facts: Mapping[str, Any]) -> str:
     if facts["limited"]:
         return "over a limit by now: right and wrong hear the same"
@@ -89,7 +139,8 @@ def _not_asked(facts: Mapping[str, Any]) -> str:
 
 
 def _backend(facts: Mapping[str, Any]) -> str:
-    return f"{facts['name']}: {_verdict(facts)}, {facts['ms']:.1f} ms"
+    found = "it has keys" if facts["verdict"] == "keys" else _verdict(facts)
+    return f"{facts['name']}: {found}, {facts['ms']:.1f} ms"
 
 
 def _rules(facts: Mapping[str, Any]) -> str:
@@ -99,7 +150,8 @@ def _rules(facts: Mapping[str, Any]) -> str:
 
 def _decided(facts: Mapping[str, Any]) -> str:
     by = f", said {facts['backend']}" if facts.get("backend") else ""
-    return f"{_verdict(facts)}, for {facts['user']}{by}{' and the cache' if facts.get('cached') else ''}"
+    who = f"{facts['authcid']} as {facts['user']}" if facts.get("authcid") else facts["user"]
+    return f"{_verdict(facts)}, for {who}{by}{' and the cache' if facts.get('cached') else ''}"
 
 
 def _verdict(facts: Mapping[str, Any]) -> str:
@@ -125,9 +177,16 @@ _STEPS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "joined": lambda _: "the same is being asked already: one answer for both",
     "admission": _admission,
     "not-asked": _not_asked,
+    "unable": lambda facts: f"{facts['name']} is passed by: it can only try a password",
     "asking": lambda facts: f"{facts['name']}, whose turn has come",
     "backend": _backend,
     "rules": _rules,
+    "limits": _limits,
+    "keys": _keys,
+    "decoy": _decoy,
+    "proof": lambda facts: "right, and that password was right lately: no limit" if facts["ticket"] else "right",
+    "authzid": _authzid,
+    "signature": _signature,
     "counted": _counted,
     "remembered": lambda facts: f"in the cache for {facts['seconds']:g} s",
     "verdict": _decided,

@@ -20,6 +20,7 @@ from saslauthd_py.control.protocol import (
     Malformed,
     Reload,
     Request,
+    Sasl,
     Told,
     Trace,
     Unblock,
@@ -28,7 +29,6 @@ from saslauthd_py.control.protocol import (
 )
 from saslauthd_py.control.status import State
 from saslauthd_py.trace import Fact, Facts, Step, Take
-from saslauthd_py.wire.saslauthd import Request as Login
 
 __all__ = [
     "PATIENCE",
@@ -36,7 +36,9 @@ __all__ = [
     "NotPermitted",
     "NotRunning",
     "RequestRefused",
+    "Sasl",
     "State",
+    "Trace",
     "WrongConfiguration",
     "flush",
     "reload",
@@ -99,9 +101,9 @@ def unblock(path: str, what: str, patience: float = PATIENCE) -> Fact:
     return _asked(path, Unblock(what), patience).get("limits")
 
 
-def trace(path: str, listener: str, login: Login, take: Take, patience: float = PATIENCE) -> Fact:
+def trace(path: str, request: Trace, take: Take, patience: float = PATIENCE) -> Fact:
     """The verdict, in a word, of a login as it would come to a listener; its steps are taken as they come."""
-    for answer in _steps(path, Trace(listener, login), patience):
+    for answer in _steps(path, request, patience):
         if isinstance(answer, Done):
             return answer.facts.get("verdict")
         take(Step(answer.name, answer.seconds, answer.facts))

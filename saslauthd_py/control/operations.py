@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from saslauthd_py.authenticator import Decision
-from saslauthd_py.control.protocol import Cause
+from saslauthd_py.control.protocol import Cause, Sasl
 from saslauthd_py.control.status import Status
 from saslauthd_py.wire.saslauthd import Request as Login
 
@@ -36,8 +36,8 @@ class Operations(Protocol):
     def unblock(self, what: str) -> int:
         """Forget the failed logins of a user, or of an IP address and its network; how many limits. Raises InvalidIdentity."""
 
-    async def trace(self, listener: str, login: Login) -> Decision | None:
-        """Decide a login as the listener at that path would, without a delay; None: it is refused before anybody is asked.
+    async def trace(self, listener: str, login: Login, sasl: Sasl) -> Decision | None:
+        """Decide a login as the listener of that name would, without a delay; None: it is refused before anybody is asked.
 
         Its steps are noted (`trace.note`) by whoever makes them. Raises OperationFailed for a listener that there is not.
         """

@@ -65,11 +65,27 @@ class Unblock:
 
 
 @dataclass(frozen=True, slots=True)
+class Sasl:
+    """What a login over Dovecot's protocol says, and the others have no words for: `authzid` is empty where it acts as itself.
+
+    `secured`: the mail client came over TLS. EXTERNAL: it came with a certificate in the login's name.
+    """
+
+    mechanism: str = "PLAIN"
+    authzid: bytes = b""
+    secured: bool = True
+
+
+PLAIN = Sasl()
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """Decide a login as if it had come to this listener, and tell each step. Over pwcheck only name and secret count."""
 
     listener: str
     login: Login
+    sasl: Sasl = PLAIN
 
 
 Request = AskStatus | Reload | Flush | Unblock | Trace
@@ -136,9 +152,10 @@ def encode_request(request: Request) -> bytes:
             return _line({"do": "flush", "user": user})
         case Unblock(what):
             return _line({"do": "unblock", "what": what})
-        case Trace(listener, login):
+        case Trace(listener, login, sasl):
             fields = {name: b64encode(value).decode() for name, value in _fields(login).items()}
-            return _line({"do": "trace", "listener": listener, "login": fields})
+            more = {"mechanism": sasl.mechanism, "authzid": b64encode(sasl.authzid).decode(), "secured": sasl.secured}
+            return _line({"do": "trace", "listener": listener, "login": fields, "sasl": more})
     assert_never(request)
 
 
@@ -153,8 +170,8 @@ def parse_request(line: bytes) -> Request:
             return Flush(None if user is None else _name(user))
         case {"do": "unblock", "what": str(what), **rest} if not rest:
             return Unblock(_name(what))
-        case {"do": "trace", "listener": str(listener), "login": dict(fields), **rest} if not rest:
-            return Trace(_name(listener), _login(fields))
+        case {"do": "trace", "listener": str(listener), "login": dict(fields), "sasl": dict(more), **rest} if not rest:
+            return Trace(_name(listener), _login(fields), _sasl(more))
     raise Malformed("no request that this daemon knows: is the command of another version?")
 
 
@@ -220,6 +237,13 @@ def _login(fields: Mapping[str, object]) -> Login:
         ):
             return Login(_bytes(login), Secret(_bytes(secret)), _bytes(service), _bytes(realm), _bytes(client))
     raise Malformed("no login that this daemon knows: is the command of another version?")
+
+
+def _sasl(fields: Mapping[str, object]) -> Sasl:
+    match fields:
+        case {"mechanism": str(mechanism), "authzid": str(authzid), "secured": bool(secured), **rest} if not rest:
+            return Sasl(_name(mechanism), _bytes(authzid), secured)
+    raise Malformed("no SASL that this daemon knows: is the command of another version?")
 
 
 def _bytes(text: str) -> bytes:

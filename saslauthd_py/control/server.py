@@ -9,7 +9,6 @@ import errno
 import logging
 import os
 import socket
-import struct
 from contextlib import suppress
 
 import trio
@@ -36,6 +35,7 @@ from saslauthd_py.control.protocol import (
     parse_request,
 )
 from saslauthd_py.identity import InvalidIdentity
+from saslauthd_py.privileges import peer_ids
 from saslauthd_py.trace import Facts, Step
 
 _logger = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ MOST_STEPS = 256
 
 _PAUSE = 0.1
 _READ = 8192
-_UCRED = struct.Struct("iII")
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError)
 
 
@@ -91,7 +90,7 @@ async def _attend(client: trio.SocketStream, operations: Operations, places: tri
 
 
 async def _one(client: trio.SocketStream, operations: Operations) -> None:
-    uid = _peer(client)
+    uid = peer_ids(client.socket).uid
     if uid not in (0, os.geteuid()):
         _logger.warning("control socket: user id %d is refused: it answers root and the daemon's user only", uid)
         await _send(client, Failed(Cause.DENIED, "the control socket answers root and the daemon's user only"))
@@ -103,11 +102,6 @@ async def _one(client: trio.SocketStream, operations: Operations) -> None:
         return
     if request is not None:
         await _send(client, await _answer(client, request, operations))
-
-
-def _peer(client: trio.SocketStream) -> int:
-    uid: int = _UCRED.unpack(client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[1]
-    return uid
 
 
 async def _request(client: trio.SocketStream) -> Request | None:
@@ -165,7 +159,7 @@ async def _trace(client: trio.SocketStream, request: Trace, operations: Operatio
         nursery.start_soon(_forward, take, client)
         with put, trace.recording(note):
             try:
-                decided = await operations.trace(request.listener, request.login)
+                decided = await operations.trace(request.listener, request.login, request.sasl)
             except Exception as error:  # out of the nursery as itself, not in a group
                 decided = error
     if isinstance(decided, Exception):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -18,10 +19,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListenerStatus:
-    """One listener."""
+    """One listener; `name` is its path or address. Of a Dovecot listener alone: what it offers, why not each SCRAM mechanism that it does
+    not, and `on_unavailable` as the configuration has it.
+    """
 
     protocol: str
-    path: str
+    name: str
+    mechanisms: tuple[str, ...] = ()
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    on_unavailable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 
+from saslauthd_py.backend import Address
 from saslauthd_py.log import escape, stamp
 from saslauthd_py.log.request_id import START
 from saslauthd_py.log.style import Asked
@@ -33,11 +34,12 @@ def opening(_level: int, now: int | None) -> bytes:
 
 
 def decision(user: str, verdict: Verdict, backend: str, asked: Asked, *, cached: bool = False) -> bytes:
-    """As `Style.decision`. `mech` is the backend."""
+    """As `Style.decision`. `mech` is the backend; SASL's mechanism has its whole name."""
     word, reason = _outcome(verdict, cached=cached)
-    remote = _pair(b"remote", str(asked.address)) if asked.address else b""
-    known = _who(user, asked.service) + remote + _pair(b"mech", backend)
-    return b"%b%b:%b%b%b [ms=%.1f]" % (_DECISION, word, known, reason, _pair(b"listener", asked.listener), asked.seconds * 1000)
+    known = _who(user, asked.service) + _remote(asked.address) + _pair(b"mech", backend)
+    sasl = b"".join(_pair(name, value) for name, value in ((b"mechanism", asked.mechanism), (b"authzid", asked.authzid)) if value)
+    where = _pair(b"listener", asked.listener) + sasl
+    return b"%b%b:%b%b%b [ms=%.1f]" % (_DECISION, word, known, reason, where, asked.seconds * 1000)
 
 
 def cached(user: str, backend: str, service: str, listener: str) -> bytes:
@@ -45,10 +47,15 @@ def cached(user: str, backend: str, service: str, listener: str) -> bytes:
     return b"%bsuccess (cached):%b%b%b" % (_DECISION, _who(user, service), _pair(b"mech", backend), _pair(b"listener", listener))
 
 
-def refused(why: str, login: bytes, listener: str) -> bytes:
+def from_client(address: bytes, mechanism: str) -> bytes:
+    """As `Style.from_client`."""
+    return (b" [remote=%b]" % escape.harmless(address) if address else b"") + _pair(b"mechanism", mechanism)
+
+
+def refused(why: str, login: bytes, listener: str, address: Address | None = None) -> bytes:
     """As `Style.refused`. The original has a text of its own for each cause; ours is one."""
     user = b" [user=%b]" % escape.harmless(login) if login else b""
-    return b"%brefused:%b [reason=%b]%b" % (_REQUEST, user, escape.words(why), _pair(b"listener", listener))
+    return b"%brefused:%b%b [reason=%b]%b" % (_REQUEST, user, _remote(address), escape.words(why), _pair(b"listener", listener))
 
 
 def message(text: str, traceback: str, request: str) -> list[bytes]:
@@ -60,6 +67,10 @@ def message(text: str, traceback: str, request: str) -> list[bytes]:
 def _who(user: str, service: str) -> bytes:
     local, at, realm = user.rpartition("@")
     return _pair(b"user", local if at else user) + _pair(b"service", service) + _pair(b"realm", realm if at else "")
+
+
+def _remote(address: Address | None) -> bytes:
+    return _pair(b"remote", str(address)) if address else b""
 
 
 def _pair(name: bytes, value: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+from saslauthd_py.backend import Address
 from saslauthd_py.log import escape, stamp
 from saslauthd_py.log.request_id import START
 from saslauthd_py.log.style import Asked
@@ -28,11 +29,11 @@ def opening(level: int, now: int | None) -> bytes:
 def decision(user: str, verdict: Verdict, backend: str, asked: Asked, *, cached: bool = False) -> bytes:
     """As `Style.decision`."""
     word, rest = _outcome(verdict)
-    backend_field = _pair(b"backend", backend) if backend else b""
+    who = _pair(b"user", user) + (_pair(b"authzid", asked.authzid) if asked.authzid else b"")
+    where = _where(asked.service, asked.listener) + (_pair(b"backend", backend) if backend else b"")
     hit = b',"cached":true' if cached else b""
-    address = _pair(b"address", str(asked.address)) if asked.address else b""
-    head = _pair(b"verdict", word) + _pair(b"user", user) + _where(asked.service, asked.listener)
-    return b'%b%b%b%b%b,"ms":%.1f' % (head, backend_field, rest, hit, address, asked.seconds * 1000)
+    client = _address(asked.address) + (_pair(b"mechanism", asked.mechanism) if asked.mechanism else b"")
+    return b'%b%b%b%b%b%b,"ms":%.1f' % (_pair(b"verdict", word), who, where, rest, hit, client, asked.seconds * 1000)
 
 
 def cached(user: str, backend: str, service: str, listener: str) -> bytes:
@@ -41,10 +42,16 @@ def cached(user: str, backend: str, service: str, listener: str) -> bytes:
     return head + _where(service, listener) + _pair(b"backend", backend) + b',"cached":true'
 
 
-def refused(why: str, login: bytes, listener: str) -> bytes:
+def from_client(address: bytes, mechanism: str) -> bytes:
+    """As `Style.from_client`."""
+    return (b',"address":"%b"' % field(address) if address else b"") + _pair(b"mechanism", mechanism)
+
+
+def refused(why: str, login: bytes, listener: str, address: Address | None = None) -> bytes:
     """As `Style.refused`."""
     user = b',"user":"%b"' % field(login) if login else b""
-    return b"%b%b%b%b" % (_pair(b"verdict", "refused"), user, _pair(b"listener", listener), _phrase(b"cause", why))
+    cause = _phrase(b"cause", why) + _address(address)
+    return b"%b%b%b%b" % (_pair(b"verdict", "refused"), user, _pair(b"listener", listener), cause)
 
 
 def message(text: str, traceback: str, request: str) -> list[bytes]:
@@ -59,6 +66,10 @@ def _where(service: str, listener: str) -> bytes:
 
 def _pair(name: bytes, value: str) -> bytes:
     return b',"%b":"%b"' % (name, field(value.encode("utf-8", "backslashreplace")))
+
+
+def _address(address: Address | None) -> bytes:
+    return _pair(b"address", str(address)) if address else b""
 
 
 def _phrase(name: bytes, value: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from saslauthd_py.backend import Address
 from saslauthd_py.log import escape, stamp
 from saslauthd_py.log.request_id import START
 from saslauthd_py.log.style import Asked
@@ -23,11 +24,11 @@ def opening(level: int, now: int | None) -> bytes:
 def decision(user: str, verdict: Verdict, backend: str, asked: Asked, *, cached: bool = False) -> bytes:
     """As `Style.decision`."""
     word, rest = _outcome(verdict)
-    head = b"%b user=%b service=%b listener=%b" % (word, escape.text(user), escape.text(asked.service), escape.text(asked.listener))
-    backend_field = b" backend=%b" % escape.text(backend) if backend else b""
+    who = _pair(b"user", user) + (_pair(b"authzid", asked.authzid) if asked.authzid else b"")
+    where = _pair(b"service", asked.service) + _pair(b"listener", asked.listener) + (_pair(b"backend", backend) if backend else b"")
     hit = b" cached=yes" if cached else b""
-    address = b" address=%b" % escape.text(str(asked.address)) if asked.address else b""
-    return b"%b%b%b%b%b ms=%.1f" % (head, backend_field, rest, hit, address, asked.seconds * 1000)
+    client = _address(asked.address) + (_pair(b"mechanism", asked.mechanism) if asked.mechanism else b"")
+    return b"%b%b%b%b%b%b ms=%.1f" % (word, who, where, rest, hit, client, asked.seconds * 1000)
 
 
 def cached(user: str, backend: str, service: str, listener: str) -> bytes:
@@ -36,16 +37,29 @@ def cached(user: str, backend: str, service: str, listener: str) -> bytes:
     return b"accepted user=%b service=%b listener=%b backend=%b cached=yes" % tuple(fields)
 
 
-def refused(why: str, login: bytes, listener: str) -> bytes:
+def from_client(address: bytes, mechanism: str) -> bytes:
+    """As `Style.from_client`."""
+    return (b" address=%b" % escape.field(address) if address else b"") + _pair(b"mechanism", mechanism)
+
+
+def refused(why: str, login: bytes, listener: str, address: Address | None = None) -> bytes:
     """As `Style.refused`."""
     user = b" user=%b" % escape.field(login) if login else b""
-    return b"refused%b listener=%b cause=%b" % (user, escape.text(listener), escape.phrase(why))
+    return b"refused%b listener=%b cause=%b%b" % (user, escape.text(listener), escape.phrase(why), _address(address))
 
 
 def message(text: str, traceback: str, request: str) -> list[bytes]:
     """As `Style.message`; the lines of a traceback are set in, so that none of them is taken for a decision."""
     first = escape.line(f"{text} id={request}" if request else text)
     return [first, *(b"  " + escape.line(line) for line in traceback.splitlines())]
+
+
+def _pair(name: bytes, value: str) -> bytes:
+    return b" %b=%b" % (name, escape.text(value))
+
+
+def _address(address: Address | None) -> bytes:
+    return _pair(b"address", str(address)) if address else b""
 
 
 def _outcome(verdict: Verdict) -> tuple[bytes, bytes]:

@@ -12,12 +12,17 @@ from saslauthd_py.verdict import Reason, Rejected, Unavailable, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the asking side contributes to a line. `listener` is its path; `seconds` from arrival to verdict."""
+    """What the asking side contributes to a line. `listener` is its path or address; `seconds` from arrival to verdict.
+
+    `mechanism` is SASL's, where we decoded it; `authzid` whom the login wants to act as, or does, where that is somebody else than `user`.
+    """
 
     service: str
     listener: str
     address: Address | None
     seconds: float
+    mechanism: str = ""
+    authzid: str = ""
 
 
 class Style(Protocol):
@@ -39,22 +44,25 @@ class Style(Protocol):
         """What a client sent, or a process calls itself, as `LINE` takes it."""
 
     def decision(self, user: str, verdict: Verdict, backend: str, asked: Asked, *, cached: bool = False) -> bytes:
-        """A login that was decided. `user` is the identity that the backend confirmed, else the one that was asked."""
+        """A login that was decided. `user` is the identity that the backend confirmed, else the one that was asked: who sent the proof."""
 
     def cached(self, user: str, backend: str, service: str, listener: str) -> bytes:
         """A login that the cache decides inline: made once, for all of them."""
 
-    def refused(self, why: str, login: bytes, listener: str) -> bytes:
-        """A request that was answered NO, or closed, before anybody was asked."""
+    def from_client(self, address: bytes, mechanism: str) -> bytes:
+        """What follows the body of `cached` where the client of one such login is known. `address`: an IP address, or nothing."""
+
+    def refused(self, why: str, login: bytes, listener: str, address: Address | None = None) -> bytes:
+        """A request that was answered NO, or closed, before anybody was asked: nothing was guessed."""
 
     def message(self, text: str, traceback: str, request: str) -> list[bytes]:
         """Anything else: the bodies of its lines. `traceback`, of many lines, and `request`, an id, may be empty."""
 
 
 def level(verdict: Verdict) -> int:
-    """An outage is an error; a limit that was met, or a name without a route, somebody's fault; the rest is daily life."""
+    """An outage is an error; a limit, a name without a route, an identity that is not theirs: somebody's fault; the rest is daily life."""
     match verdict:
-        case Unavailable(limited=True) | Rejected(reason=Reason.NO_ROUTE):
+        case Unavailable(limited=True) | Rejected(reason=Reason.NO_ROUTE | Reason.AUTHZID):
             return logging.WARNING
         case Unavailable():
             return logging.ERROR

@@ -29,12 +29,20 @@ OUTCOMES: tuple[tuple[str, str], ...] = (
 """All there are: the word for a verdict, and that for the class of its reason."""
 
 
+PASSWORD = frozenset({"", "PLAIN", "LOGIN"})
+"""The mechanisms in which a secret is sent, so that the cache can be looked at for it; empty: there is none, or nobody knows."""
+
+
 class Where(NamedTuple):
-    """Where a login was decided: for which listener (its path), by which backend (empty: none was asked), whether from the cache."""
+    """Where a login was decided: for which listener, by which backend (empty: none was asked), whether from the cache.
+
+    `mechanism`: SASL's, where we decoded it and a task decided; the loop does not look at it, and answers none but PASSWORD.
+    """
 
     listener: str
     backend: str = ""
     cached: bool = False
+    mechanism: str = ""
 
 
 class Kind(NamedTuple):
@@ -78,7 +86,7 @@ class Times:
 class Counters:
     """Of one process since its start; a reload keeps them. The loop alone adds, and who reads on the loop reads them whole.
 
-    `protocols` are the listeners so far, by their paths. Requests that nobody was asked about are counted by listener: `refused_at`,
+    `protocols` are the listeners so far, by their names. Requests that nobody was asked about are counted by listener: `refused_at`,
     and `incomplete_at` for those that never became whole. `faults` are bugs that a client met.
     """
 
@@ -91,7 +99,7 @@ class Counters:
         self._inline: dict[Where, list[int]] = {}
 
     def serves(self, listener: str, protocol: str) -> None:
-        """There is a listener at that path: it is reported from now on, with zeros."""
+        """There is a listener of that name: it is reported from now on, with zeros."""
         self.protocols[listener] = protocol
 
     def inline_cell(self, listener: str, backend: str) -> list[int]:
@@ -138,8 +146,8 @@ class Counters:
 
     @property
     def looked_up_in_vain(self) -> int:
-        """By a task that found no proof. A name without a route is not looked for."""
-        return self._total(lambda kind: not kind.where.cached and kind.reason != Reason.NO_ROUTE)
+        """By a task that found no proof. None is looked for where no secret was sent, or the name has no route."""
+        return self._total(lambda kind: not kind.where.cached and kind.reason != Reason.NO_ROUTE and kind.where.mechanism in PASSWORD)
 
     @property
     def inline(self) -> int:

@@ -78,11 +78,14 @@ def _build() -> Metric:
 def _requests(requests: Requests, backends: tuple[str, ...]) -> Iterator[Metric]:
     by_listener = Counter({(listener, *outcome): 0 for listener in requests.protocols for outcome in OUTCOMES})
     by_backend = Counter({(backend, *outcome): 0 for backend in backends for outcome in OUTCOMES})
+    by_mechanism: Counter[tuple[str, str, str]] = Counter()
     times: defaultdict[tuple[str, str], Times] = defaultdict(Times)
     for kind, taken in requests.decided:
         by_listener[kind.where.listener, kind.verdict, kind.reason] += taken.count
         if kind.where.backend:
             by_backend[kind.where.backend, kind.verdict, kind.reason] += taken.count
+        if kind.where.mechanism:
+            by_mechanism[kind.where.listener, kind.where.mechanism, kind.verdict] += taken.count
         times[kind.where.backend, kind.verdict] += taken
     for word, counts in ((REFUSED, requests.refused), (INCOMPLETE, requests.incomplete)):
         by_listener.update({(listener, word, ""): counts.get(listener, 0) for listener in {*requests.protocols, *counts}})
@@ -93,6 +96,12 @@ def _requests(requests: Requests, backends: tuple[str, ...]) -> Iterator[Metric]
         (((requests.protocols.get(listener, ""), listener, *rest), number) for (listener, *rest), number in by_listener.items()),
     )
     yield _counter("backend_requests", "Logins by the backend whose verdict it was.", ("backend", "verdict", "reason"), by_backend.items())
+    yield _counter(
+        "mechanism_requests",
+        "Logins by SASL mechanism, without those that the loop answered from the cache: in these the password is sent.",
+        ("listener", "mechanism", "verdict"),
+        by_mechanism.items(),
+    )
     yield _durations(times)
 
 

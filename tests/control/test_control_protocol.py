@@ -20,6 +20,7 @@ from saslauthd_py.control.protocol import (
     Malformed,
     Reload,
     Request,
+    Sasl,
     Told,
     Trace,
     Unblock,
@@ -40,7 +41,7 @@ REQUESTS = st.one_of(
     st.just(Reload()),
     st.builds(Flush, st.none() | NAMES),
     st.builds(Unblock, NAMES),
-    st.builds(Trace, NAMES, LOGINS),
+    st.builds(Trace, NAMES, LOGINS, st.builds(Sasl, NAMES, BYTES, st.booleans())),
 )
 FACT = st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.lists(st.text(max_size=5))
 FACTS = st.dictionaries(st.text(max_size=9), FACT)
@@ -49,6 +50,10 @@ ANSWERS = st.one_of(
     st.builds(Done, FACTS),
     st.builds(Failed, st.sampled_from(Cause), st.text()),
 )
+
+
+_TRACE = b"""{"do": "trace", "listener": "/x", "login": {"login": "%s", "secret": "", "service": "", "realm": "", "client": ""},
+"sasl": {"mechanism": "%s", "authzid": "", "secured": %s}}"""
 
 
 def line_of(data: bytes, most: int = 1 << 22) -> bytes:
@@ -103,8 +108,12 @@ def test_other_json_is_a_request_or_malformed(value: object) -> None:
         b'{"do": "flush", "user": ""}',
         b'{"do": "flush", "user": 7}',
         b'{"do": "unblock", "what": "%s"}' % (b"x" * 1025),
-        b'{"do": "trace", "listener": "/x", "login": {}}',
-        b'{"do": "trace", "listener": "/x", "login": {"login": "!", "secret": "", "service": "", "realm": "", "client": ""}}',
+        b'{"do": "trace", "listener": "/x", "login": {"login": "", "secret": "", "service": "", "realm": "", "client": ""}}',
+        b'{"do": "trace", "listener": "/x", "login": {}, "sasl": {"mechanism": "PLAIN", "authzid": "", "secured": true}}',
+        _TRACE % (b"!", b"PLAIN", b"true"),
+        _TRACE % (b"", b"", b"true"),
+        _TRACE % (b"", b"PLAIN", b"1"),
+        _TRACE % (b"", b"PLAIN", b'true, "more": 1'),
         b'{"do": NaN}',
         b'{"do": %s}' % (b"9" * 5000),
     ],
@@ -114,9 +123,13 @@ def test_requests_that_are_none(line: bytes) -> None:
         parse_request(line)
 
 
+def test_request_of_which_those_are_a_part() -> None:
+    assert parse_request(_TRACE % (b"", b"PLAIN", b"true")) == Trace("/x", Login(b"", Secret(b""), b"", b""))
+
+
 def test_what_is_malformed_is_not_repeated() -> None:
     with pytest.raises(Malformed) as error:
-        parse_request(b'{"do": "trace", "listener": "/x", "login": {"secret": "geheim"}}')
+        parse_request(b'{"do": "trace", "listener": "/x", "login": {"secret": "geheim"}, "sasl": {}}')
     assert "geheim" not in str(error.value)
 
 

@@ -21,9 +21,10 @@ from saslauthd_py import trace
 from saslauthd_py.authenticator import Decision
 from saslauthd_py.control import client, server
 from saslauthd_py.control.operations import OperationFailed
-from saslauthd_py.control.protocol import MAX_REQUEST, Cause, Trace, encode_request
+from saslauthd_py.control.protocol import MAX_REQUEST, Cause, Sasl, Trace, encode_request
 from saslauthd_py.control.status import AdmissionStatus, CacheStatus, ConnectionsStatus, LoginsStatus, Status, TurnsStatus
 from saslauthd_py.identity import InvalidIdentity
+from saslauthd_py.privileges import Peer
 from saslauthd_py.secret import Secret
 from saslauthd_py.trace import Step
 from saslauthd_py.verdict import Reason, Rejected
@@ -44,6 +45,7 @@ STATUS = Status(
     backends=(),
 )
 LOGIN = Login(b"alice", Secret(b"geheim"), b"smtp", b"example.test")
+SCRAM = Sasl("SCRAM-SHA-256", b"boss", secured=False)
 
 
 async def nothing() -> None:
@@ -80,10 +82,10 @@ class Scripted:
         self.asked.append(what)
         return 2
 
-    async def trace(self, listener: str, login: Login) -> Decision | None:
+    async def trace(self, listener: str, login: Login, sasl: Sasl) -> Decision | None:
         trace.note("asked", listener=listener)
         await self.work()
-        self.asked.append(login)
+        self.asked += [login, sasl]
         if self.fails:
             raise self.fails
         return Decision(Rejected(Reason.LOCKED), "alice@example.test")
@@ -133,8 +135,8 @@ async def test_each_request_is_done_and_answered(tmp_path: Path) -> None:
         assert await in_thread(client.flush, path, None) == 5
         assert await in_thread(client.flush, path, "alice") == 5
         assert await in_thread(client.unblock, path, "192.0.2.1") == 2
-        assert await in_thread(client.trace, path, "/run/mux", LOGIN, steps.append) == "rejected"
-    assert operations.asked == [None, "alice", "192.0.2.1", LOGIN]
+        assert await in_thread(client.trace, path, Trace("/run/mux", LOGIN, SCRAM), steps.append) == "rejected"
+    assert operations.asked == [None, "alice", "192.0.2.1", LOGIN, SCRAM]
     assert [(step.name, step.facts) for step in steps] == [("asked", {"listener": "/run/mux"})]
 
 
@@ -152,7 +154,7 @@ async def test_what_was_not_done_is_told_by_its_kind(tmp_path: Path, raised: Exc
         for ask in (
             partial(client.reload, path),
             partial(client.flush, path, "x"),
-            partial(client.trace, path, "/m", LOGIN, lambda _: None),
+            partial(client.trace, path, Trace("/m", LOGIN), lambda _: None),
         ):
             with pytest.raises(kind) as error:
                 await trio.to_thread.run_sync(ask)
@@ -163,7 +165,7 @@ async def test_what_was_not_done_is_told_by_its_kind(tmp_path: Path, raised: Exc
 async def test_e1_a_bug_is_told_and_logged_once_and_the_daemon_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     operations = Scripted(fails=RuntimeError("what"))
     async with serving(operations, tmp_path) as path:
-        for ask in (partial(client.status, path), partial(client.trace, path, "/m", LOGIN, lambda _: None)):
+        for ask in (partial(client.status, path), partial(client.trace, path, Trace("/m", LOGIN), lambda _: None)):
             with pytest.raises(client.ControlError, match="has a bug there"):
                 await trio.to_thread.run_sync(ask)
         assert caplog.text.count("RuntimeError: what") == 2
@@ -191,7 +193,7 @@ async def test_h2_others_than_root_and_the_daemons_user_are_refused_whatever_the
     operations = Scripted()
     async with serving(operations, tmp_path) as path:
         for uid, answered in ((0, True), (os.geteuid(), True), (os.geteuid() + 1, False), (0xFFFFFFFF, False)):
-            monkeypatch.setattr(server, "_peer", lambda _, uid=uid: uid)
+            monkeypatch.setattr(server, "peer_ids", lambda _, uid=uid: Peer(1, uid, 0))
             answer = await said(path, b'{"do": "reload"}\n')
             assert (b'"done"' in answer) is answered
             assert (b'"denied"' in answer) is not answered
@@ -373,7 +375,7 @@ async def test_a_daemon_that_does_not_answer_is_given_up(tmp_path: Path) -> None
 
 
 async def test_h2_who_is_refused_before_he_asks_hears_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_peer", lambda _: 0xFFFFFFFF)
+    monkeypatch.setattr(server, "peer_ids", lambda _: Peer(0, 0xFFFFFFFF, 0))
     connect = client._connect
 
     async def wait() -> None:

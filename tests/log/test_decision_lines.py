@@ -86,6 +86,10 @@ def test_b3_name_without_a_route_is_a_warning() -> None:
     assert level(Rejected(Reason.NO_ROUTE)) == logging.WARNING
 
 
+def test_wish_to_be_somebody_else_is_a_warning() -> None:
+    assert level(Rejected(Reason.AUTHZID)) == logging.WARNING
+
+
 def test_limit_that_was_met_is_a_warning_and_an_outage_is_an_error() -> None:
     assert level(Unavailable("too many", limited=True)) == logging.WARNING
     assert level(Unavailable("the disk is gone")) == logging.ERROR

@@ -45,6 +45,7 @@ FORGED = (
 styles = pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
 texts = st.text(st.characters(), max_size=80) | st.sampled_from(FORGED)  # lone surrogates too
 addresses = st.none() | st.ip_addresses()
+comms = st.binary(max_size=16).map(lambda name: name.partition(b"\0")[0])
 verdicts = st.one_of(
     st.just(Accepted(Identity("alice"))),
     st.sampled_from([Rejected(reason) for reason in Reason]),
@@ -53,8 +54,8 @@ verdicts = st.one_of(
 )
 
 
-def asked(address: Address | None = None, service: str = "smtp") -> Asked:
-    return Asked(service, LISTENER, address, 0.0123)
+def asked(address: Address | None = None, service: str = "smtp", mechanism: str = "", authzid: str = "") -> Asked:
+    return Asked(service, LISTENER, address, 0.0123, mechanism, authzid)
 
 
 ALICE = "[user=alice] [service=smtp] [realm=example.org]"
@@ -91,6 +92,25 @@ def decided(style: Style, verdict: Verdict, address: Address | None = None) -> s
         ),
         (lambda: kv.refused("empty password", b"a b", LISTENER), f'refused user=a\\x20b listener={LISTENER} cause="empty password"'),
         (lambda: kv.refused("no request", b"", LISTENER), f'refused listener={LISTENER} cause="no request"'),
+        (
+            lambda: kv.decision(USER, Rejected(Reason.AUTHZID), "users", asked(KNOWN, "smtp", "PLAIN", "boss@example.org")),
+            (
+                f"rejected user={USER} authzid=boss@example.org service=smtp listener={LISTENER} backend=users reason=authzid "
+                "address=192.0.2.7 mechanism=PLAIN ms=12.3"
+            ),
+        ),
+        (
+            lambda: kv.decision(USER, Accepted(Identity("alice")), "users", asked(mechanism="SCRAM-SHA-256")),
+            f"accepted user={USER} service=smtp listener={LISTENER} backend=users mechanism=SCRAM-SHA-256 ms=12.3",
+        ),
+        (
+            lambda: kv.cached(USER, "users", "smtp", LISTENER) + kv.from_client(b"192.0.2.7", "PLAIN"),
+            f"accepted user={USER} service=smtp listener={LISTENER} backend=users cached=yes address=192.0.2.7 mechanism=PLAIN",
+        ),
+        (
+            lambda: kv.refused("no TLS", b"", LISTENER, KNOWN),
+            f'refused listener={LISTENER} cause="no TLS" address=192.0.2.7',
+        ),
     ],
 )
 def test_kv_line(body: Callable[[], bytes], expected: str) -> None:
@@ -131,6 +151,21 @@ def test_kv_line(body: Callable[[], bytes], expected: str) -> None:
         (
             lambda: cyrus.refused("empty password", b"a]b", LISTENER),
             f"do_request      : refused: [user=a\\x5Db] [reason=empty password] [listener={LISTENER}]",
+        ),
+        (
+            lambda: cyrus.decision(USER, Rejected(Reason.AUTHZID), "users", asked(KNOWN, "smtp", "PLAIN", "boss@example.org")),
+            (
+                f"do_auth         : auth failure: {ALICE} [remote=192.0.2.7] [mech=users] [reason=authzid] [listener={LISTENER}] "
+                "[mechanism=PLAIN] [authzid=boss@example.org] [ms=12.3]"
+            ),
+        ),
+        (
+            lambda: cyrus.cached(USER, "users", "smtp", LISTENER) + cyrus.from_client(b"192.0.2.7", "PLAIN"),
+            f"do_auth         : auth success (cached): {ALICE} [mech=users] [listener={LISTENER}] [remote=192.0.2.7] [mechanism=PLAIN]",
+        ),
+        (
+            lambda: cyrus.refused("no TLS", b"a", LISTENER, KNOWN),
+            f"do_request      : refused: [user=a] [remote=192.0.2.7] [reason=no TLS] [listener={LISTENER}]",
         ),
     ],
 )
@@ -185,6 +220,20 @@ def test_cyrus_failure_is_read_as_the_original_s_is(address: Address | None) -> 
             {"verdict": "refused", "user": "a\\x22b", "listener": LISTENER, "cause": "empty password"},
         ),
         (lambda: json_lines.refused("no request", b"", LISTENER), {"verdict": "refused", "listener": LISTENER, "cause": "no request"}),
+        (
+            lambda: json_lines.decision(USER, Rejected(Reason.AUTHZID), "users", asked(KNOWN, "smtp", "PLAIN", "boss@example.org")),
+            {"verdict": "rejected", "user": USER, "authzid": "boss@example.org", "service": "smtp", "listener": LISTENER}
+            | {"backend": "users", "reason": "authzid", "address": "192.0.2.7", "mechanism": "PLAIN", "ms": 12.3},
+        ),
+        (
+            lambda: json_lines.cached(USER, "users", "smtp", LISTENER) + json_lines.from_client(b"192.0.2.7", "PLAIN"),
+            {"verdict": "accepted", "user": USER, "service": "smtp", "listener": LISTENER, "backend": "users", "cached": True}
+            | {"address": "192.0.2.7", "mechanism": "PLAIN"},
+        ),
+        (
+            lambda: json_lines.refused("no TLS", b"", LISTENER, KNOWN),
+            {"verdict": "refused", "listener": LISTENER, "cause": "no TLS", "address": "192.0.2.7"},
+        ),
     ],
 )
 def test_json_line(body: Callable[[], bytes], expected: dict[str, Any]) -> None:
@@ -209,26 +258,45 @@ def test_message_has_the_id_of_its_request_if_there_is_one(style: Style) -> None
 
 
 @styles
-@given(user=texts, service=texts, verdict=verdicts, backend=texts, address=addresses, cached=st.booleans(), peer=st.binary(max_size=16))
+@given(user=texts, authzid=texts, service=texts, verdict=verdicts, backend=texts, address=addresses, cached=st.booleans(), peer=comms)
 def test_b6_no_client_makes_two_lines_or_forges_a_field(
-    style: Style, user: str, service: str, verdict: Verdict, backend: str, address: Address | None, cached: bool, peer: bytes
+    style: Style, user: str, authzid: str, service: str, verdict: Verdict, backend: str, address: Address | None, cached: bool, peer: bytes
 ) -> None:
-    body = style.decision(user, verdict, backend, Asked(service, LISTENER, address, 0.01), cached=cached)
-    line = whole(style, body, peer.partition(b"\0")[0]).decode("ascii")
+    body = style.decision(user, verdict, backend, Asked(service, LISTENER, address, 0.01, "PLAIN", authzid), cached=cached)
+    line = whole(style, body, peer).decode("ascii")
     assert line.endswith("\n")
     assert line[:-1].isprintable()
-    plain = style.decision(
-        "u", verdict if not isinstance(verdict, Unavailable) else Unavailable("x"), backend and "b", asked(address), cached=cached
-    )
+    verdict = Unavailable("x") if isinstance(verdict, Unavailable) else verdict
+    plain = style.decision("u", verdict, backend and "b", asked(address, "s", "PLAIN", authzid and "z"), cached=cached)
     assert names(style, line) == names(style, whole(style, plain).decode())
 
 
 @styles
-@given(login=st.binary(max_size=400) | texts.map(lambda text: text.encode("utf-8", "surrogatepass")), why=texts)
-def test_b6_refused_request_makes_no_second_line_and_no_field(style: Style, login: bytes, why: str) -> None:
-    line = whole(style, style.refused(why, login, LISTENER)).decode("ascii")
+@given(user=texts, service=texts, address=st.just(b"") | st.ip_addresses().map(lambda address: str(address).encode()))
+def test_b6_login_of_a_known_client_that_the_cache_decides_is_one_line(style: Style, user: str, service: str, address: bytes) -> None:
+    said = style.from_client(address, "PLAIN")
+    line = whole(style, style.cached(user, "b", service, LISTENER) + said).decode("ascii")
     assert line[:-1].isprintable()
-    assert names(style, line) == names(style, whole(style, style.refused("x", b"u" if login else b"", LISTENER)).decode())
+    assert names(style, line) == names(style, whole(style, style.cached("u", "b", "s", LISTENER) + said).decode())
+    assert address.decode() in line
+
+
+@styles
+@given(address=st.binary(max_size=80), mechanism=texts)
+def test_b6_what_should_be_an_address_and_is_none_forges_nothing(style: Style, address: bytes, mechanism: str) -> None:
+    """The caller has looked at it; whatever comes, the line keeps its shape."""
+    body = style.cached(USER, "b", "smtp", LISTENER)
+    line = whole(style, body + style.from_client(address, mechanism)).decode("ascii")
+    assert line[:-1].isprintable()
+    assert names(style, line) == names(style, whole(style, body + style.from_client(b"::1" if address else b"", "PLAIN")).decode())
+
+
+@styles
+@given(login=st.binary(max_size=400) | texts.map(lambda text: text.encode("utf-8", "surrogatepass")), why=texts, address=addresses)
+def test_b6_refused_request_makes_no_second_line_and_no_field(style: Style, login: bytes, why: str, address: Address | None) -> None:
+    line = whole(style, style.refused(why, login, LISTENER, address)).decode("ascii")
+    assert line[:-1].isprintable()
+    assert names(style, line) == names(style, whole(style, style.refused("x", b"u" if login else b"", LISTENER, address)).decode())
 
 
 @styles
@@ -254,6 +322,7 @@ def test_b6_message_of_ours_is_one_line_and_a_traceback_is_no_decision(style: St
 def test_b6_field_is_cut_at_256_bytes(style: Style) -> None:
     for body in (
         style.decision("u" * 9999, UnknownUser(), "b", asked(service="s" * 9999)),
+        style.decision("u" * 9999, UnknownUser(), "b", asked(authzid="z" * 9999)),
         style.refused("x", b"u" * 9999, LISTENER),
         style.cached("u" * 9999, "b", "s" * 9999, LISTENER),
     ):

@@ -12,15 +12,20 @@ from saslauthd_py.metrics.process import Process
 from saslauthd_py.metrics.snapshot import Pool, Requests, Snapshot, Turns
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
 
-MUX, PWCHECK = "/run/saslauthd/mux", "/run/pwcheck/pwcheck"
+MUX, PWCHECK, AUTH = "/run/saslauthd/mux", "/run/pwcheck/pwcheck", "127.0.0.1:12345"
 
 
 def busy() -> Counters:
-    """A daemon of two listeners that has seen everything there is."""
+    """A daemon of three listeners that has seen everything there is."""
     counters, alice = Counters(), Identity("alice", "example.test")
     counters.serves(MUX, "saslauthd")
     counters.serves(PWCHECK, "pwcheck")
+    counters.serves(AUTH, "dovecot")
     counters.inline_cell(MUX, "users")[0] += 1000
+    for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+        counters.decided(Accepted(alice), 0.03, Where(AUTH, "hosted", mechanism=mechanism))
+    counters.decided(Accepted(alice), 0.001, Where(AUTH, "hosted", cached=True, mechanism="PLAIN"))
+    counters.decided(Rejected(Reason.WRONG_SECRET), 0.03, Where(AUTH, "hosted", mechanism="SCRAM-SHA-256"))
     counters.decided(Accepted(alice), 0.03, Where(MUX, "users"))
     counters.decided(Accepted(alice), 0.0001, Where(PWCHECK, "users", cached=True))
     for reason in Reason:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saslauthd_py.identity import Identity
+from saslauthd_py.mechanisms.table import MECHANISMS, Need
 from saslauthd_py.metrics import Counters, Where
-from saslauthd_py.metrics.counters import BOUNDS, OUTCOMES, Kind, Times, outcome
+from saslauthd_py.metrics.counters import BOUNDS, OUTCOMES, PASSWORD, Kind, Times, outcome
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 
 ALICE = Identity("alice", "example.test")
@@ -63,6 +64,17 @@ def test_names_without_a_route_are_no_misses_for_nothing_was_looked_up() -> None
     counters.decided(Rejected(Reason.WRONG_SECRET), 0.0, Where(MUX, USERS))
     counters.decided(Rejected(Reason.LOCKED), 0.0, Where(MUX, USERS, cached=True))
     assert counters.looked_up_in_vain == 1
+
+
+def test_logins_without_a_secret_are_no_misses_for_there_is_nothing_to_look_up_by() -> None:
+    counters = Counters()
+    for mechanism in ("PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1", "EXTERNAL"):
+        counters.decided(Accepted(ALICE), 0.0, Where(MUX, USERS, mechanism=mechanism))
+    assert (counters.accepted, counters.looked_up_in_vain) == (5, 2)
+
+
+def test_password_mechanisms_are_those_of_the_table() -> None:
+    assert {mechanism.name for mechanism in MECHANISMS.values() if mechanism.need is Need.PASSWORD} | {""} == PASSWORD
 
 
 def test_one_cell_for_each_listener_and_backend() -> None:

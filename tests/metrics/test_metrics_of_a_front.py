@@ -17,7 +17,7 @@ from saslauthd_py.admission import Admission
 from saslauthd_py.app.composition import Composed, Resources, Shared
 from saslauthd_py.app.measured import measured
 from saslauthd_py.app.operations import Run
-from saslauthd_py.authenticator import Authenticator, Question
+from saslauthd_py.authenticator import Authenticator, Grounds, Question
 from saslauthd_py.backend import Attempt, BackendUnreadable
 from saslauthd_py.cache import Cache
 from saslauthd_py.config.settings import AdmissionSettings, ServerSettings, Settings
@@ -27,6 +27,7 @@ from saslauthd_py.metrics import Counters
 from saslauthd_py.metrics.families import text
 from saslauthd_py.metrics.process import Process
 from saslauthd_py.metrics.snapshot import Pool, Requests, Snapshot, Turns
+from saslauthd_py.proxy_users import ProxyUsers
 from saslauthd_py.queue import Queue
 from saslauthd_py.routing import Member, Route, Routes
 from saslauthd_py.secret import Secret
@@ -117,7 +118,7 @@ def daemon(nursery: trio.Nursery, pool: WorkersPool, **backends: ScriptedBackend
     limits = AdmissionSettings.model_validate({"per_account": "3/10m"})
     shared = Shared(Admission(limits, trio.current_time), Hashing(2))
     routes = Routes([Route(EVERYTHING, EVERYTHING, EVERYTHING, tuple(members.values()))])
-    parts = Composed(Authenticator(routes, cache, nursery, 8.0, shared.admission), cache, members, ())
+    parts = Composed(Authenticator(Grounds(routes, cache, shared.admission, ProxyUsers()), nursery, 8.0), cache, routes, members, (), ())
     run = Run(shared, Counters(), Connections(10, 10), 500, 0.0, monitored=False)
     return Daemon(7, Settings(server=ServerSettings(max_connections=600)), Resources({}, {"system": pool.workers}), parts, run)
 

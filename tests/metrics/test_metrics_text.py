@@ -14,11 +14,12 @@ from saslauthd_py.metrics import Counters, Where
 from saslauthd_py.metrics.counters import BOUNDS, OUTCOMES
 from saslauthd_py.metrics.process import Process
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Verdict
-from tests.metrics.snapshots import MUX, PWCHECK, busy, families, number, page, samples
+from tests.metrics.snapshots import AUTH, MUX, PWCHECK, busy, families, number, page, samples
 
 COUNTERS = {
     "requests": ("protocol", "listener", "verdict", "reason"),
     "backend_requests": ("backend", "verdict", "reason"),
+    "mechanism_requests": ("listener", "mechanism", "verdict"),
     "cache_hits": ("by",),
     "cache_misses": (),
     "admission_refused": ("limit",),
@@ -65,12 +66,15 @@ def test_numbers_are_those_that_were_counted() -> None:
     assert number(text, "requests_total", protocol="saslauthd", listener=MUX, verdict="unavailable", reason="limit") == 1
     assert number(text, "requests_total", protocol="saslauthd", listener=MUX, verdict="refused", reason="") == 3
     assert number(text, "requests_total", protocol="pwcheck", listener=PWCHECK, verdict="incomplete", reason="") == 4
+    assert number(text, "requests_total", protocol="dovecot", listener=AUTH, verdict="accepted", reason="") == 3
+    assert number(text, "mechanism_requests_total", listener=AUTH, mechanism="PLAIN", verdict="accepted") == 2
+    assert number(text, "mechanism_requests_total", listener=AUTH, mechanism="SCRAM-SHA-256", verdict="rejected") == 1
     assert number(text, "backend_requests_total", backend="users", verdict="accepted", reason="") == 1002
     assert number(text, "backend_requests_total", backend="system", verdict="rejected", reason="locked") == 1
     assert number(text, "backend_requests_total", backend="system", verdict="unavailable", reason="outage") == 1
     assert number(text, "cache_hits_total", by="loop") == 1000
-    assert number(text, "cache_hits_total", by="task") == 1
-    assert number(text, "cache_misses_total") == 11
+    assert number(text, "cache_hits_total", by="task") == 2
+    assert number(text, "cache_misses_total") == 13
     assert number(text, "backend_waiting", backend="system") == 17
     assert number(text, "backend_readable", backend="users") == 1
     assert number(text, "backend_failing", backend="system") == 6
