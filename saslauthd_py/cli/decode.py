@@ -7,6 +7,7 @@ import base64
 import re
 from typing import BinaryIO
 
+from saslauthd_py.cli import scram_fields
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.report import Json, Record
@@ -21,11 +22,16 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> Record:
-    """One PLAIN message, or LOGIN's name and password, or one of the two. CommandFailed, MalformedPlain or MalformedLogin otherwise."""
+    """One PLAIN message, LOGIN's name and password, or one of the two, or any of SCRAM's messages.
+
+    Otherwise raises CommandFailed, MalformedPlain, MalformedLogin or SCRAM's Malformed.
+    """
     words = arguments.base64 if arguments.base64 not in ([], ["-"]) else _read(environment.stdin)
     messages = [_decoded(word, number) for number, word in enumerate(words, 1)]
     if not messages:
         raise CommandFailed(Exit.USAGE, "nothing to decode; see saslauthd-py decode --help")
+    if arguments.mechanism == "scram" or (arguments.mechanism == "auto" and all(map(scram_fields.recognised, messages))):
+        return Record(_scram(messages, arguments.show_secret))
     if arguments.mechanism == "plain" or (arguments.mechanism == "auto" and any(b"\0" in message for message in messages)):
         fields, secret = _plain(messages)
     elif arguments.mechanism == "auto" and len(messages) == 1:
@@ -60,6 +66,16 @@ def _login(messages: list[bytes]) -> tuple[dict[str, Json], Secret | None]:
     if len(messages) > 2:
         raise CommandFailed(Exit.USAGE, f"LOGIN is two messages, a name and a password; here are {len(messages)}")
     return {"mechanism": "LOGIN", "authcid": login.name(messages[0])}, login.secret(messages[1]) if len(messages) == 2 else None
+
+
+def _scram(messages: list[bytes], proofs: bool) -> dict[str, Json]:
+    fields: dict[str, Json] = {"mechanism": "SCRAM"}
+    for message in messages:
+        kind, found = scram_fields.decoded(message, proofs)
+        if kind in fields:
+            raise CommandFailed(Exit.USAGE, f"SCRAM's {kind.replace('_', ' ')} message twice: give the messages of one exchange")
+        fields[kind] = found
+    return fields
 
 
 def _decoded(word: str, number: int) -> bytes:

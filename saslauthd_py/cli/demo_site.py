@@ -43,6 +43,10 @@ class Site:
         return os.path.join(self.directory, "pwcheck")
 
     @property
+    def dovecot(self) -> str:
+        return os.path.join(self.directory, "auth")
+
+    @property
     def control(self) -> str:
         return os.path.join(self.directory, "control")
 
@@ -89,7 +93,11 @@ def _document(site: Site) -> Fields:
         **server,
         "log": {"to": "stderr"},
         "control": {"path": site.control},
-        "listen": [{"protocol": "saslauthd", "path": site.socket}, {"protocol": "pwcheck", "path": site.pwcheck}],
+        "listen": [
+            {"protocol": "dovecot", "path": site.dovecot},
+            {"protocol": "saslauthd", "path": site.socket},
+            {"protocol": "pwcheck", "path": site.pwcheck},
+        ],
         "backend": {"users": {"type": "store", "path": os.path.join(site.store, "users.db")}},
         "route": [{"realm": "*", "backends": ["users"]}],
     }
@@ -105,6 +113,6 @@ def _group_of(user: str) -> str:
 def _clear(site: Site) -> None:
     """What a demo makes, by name: nothing else that came to lie here meanwhile is touched."""
     shutil.rmtree(site.store, ignore_errors=True)
-    for path in (site.configuration, site.socket, site.pwcheck, site.control, site.notify):
+    for path in (site.configuration, site.dovecot, site.socket, site.pwcheck, site.control, site.notify):
         if os.path.lexists(path):
             os.unlink(path)

@@ -55,6 +55,7 @@ _CODES = {
     "saslauthd_py.identity.InvalidIdentity": Exit.BAD_INPUT,
     "saslauthd_py.mechanisms.plain.MalformedPlain": Exit.BAD_INPUT,
     "saslauthd_py.mechanisms.login.MalformedLogin": Exit.BAD_INPUT,
+    "saslauthd_py.mechanisms.scram.messages.Malformed": Exit.BAD_INPUT,
     "saslauthd_py.passwords.scheme.SecretTooLong": Exit.BAD_INPUT,
     "saslauthd_py.passwords.scheme.UnknownScheme": Exit.USAGE,
     "saslauthd_py.passwords.scheme.BrokenRecord": Exit.UNAVAILABLE,

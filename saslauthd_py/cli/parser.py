@@ -8,6 +8,7 @@ from saslauthd_py.cli.cache.flags import add_cache
 from saslauthd_py.cli.config.flags import add_config
 from saslauthd_py.cli.control_flags import add_control
 from saslauthd_py.cli.exits import Exit
+from saslauthd_py.cli.socket_client import Tcp, tcp
 from saslauthd_py.cli.syntax import CONFIGURED, Parser, Version, Words, takes_config, takes_json, takes_secret
 from saslauthd_py.cli.user.flags import add_user
 
@@ -34,6 +35,9 @@ _SERVE = Words(
     },
     examples=(("saslauthd-py serve --check", "try everything a start would, serve nothing"),),
 )
+MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-1", "EXTERNAL", "PLAIN", "LOGIN")
+"""Those of `mechanisms.table`, for a help text that does not import them; a test compares them."""
+
 MEETING = "/run/saslauthd-py/monitor"
 """Where a monitor and a front that are units of their own meet."""
 
@@ -65,12 +69,15 @@ _DEMO = Words(
 )
 _TEST = Words(
     summary="a login as a mail server would send it",
-    description="Asks the daemon over its socket as libsasl does: USER is split at its last @, the service is smtp, the socket is that of "
-    "the first listener of --protocol. Prints the verdict and the time. With --socket it needs no configuration. With --trace the daemon "
-    "tells over its control socket how it decides: each step, what it took, and what the client would see. A login so traced is a real "
-    "one: it counts towards the limits of failed logins, and the cache remembers it; only that no answer is held back.",
+    description="Asks the daemon over its socket: by default as libsasl does (USER is split at its last @), with --protocol dovecot as "
+    "Postfix and Exim do by themselves. The service is smtp, the socket is that of the first listener of --protocol. Prints the verdict "
+    "and the time. With --socket or --address it needs no configuration. With --trace the daemon tells over its control socket how it "
+    "decides: each step, what it took, and what the client would see. A login so traced is a real one: it counts towards the limits of "
+    "failed logins, and the cache remembers it; only that no answer is held back.",
     exits={
         Exit.DONE: "accepted",
+        Exit.BAD_INPUT: "dovecot: another protocol is spoken there, the mechanism is not offered, or SCRAM shows that the server does not "
+        "know the password: a later try would change nothing",
         Exit.NOT_RUNNING: "nobody listens at the socket",
         Exit.UNAVAILABLE: "closed without an answer, or none in time: an MTA says 454, try later (over pwcheck: 535, as if it were wrong)",
         Exit.DENIED: "rejected, or the socket may not be opened",
@@ -79,6 +86,7 @@ _TEST = Words(
     | CONFIGURED,
     examples=(
         ("saslauthd-py test alice@example.org", "asks for the password"),
+        ("saslauthd-py test alice@example.org --protocol dovecot --mechanism SCRAM-SHA-256", "as a modern mail program through Postfix"),
         ("saslauthd-py test alice@example.org --socket /run/saslauthd/mux --count 100 --password-file pw", "how fast, how steady"),
         ("saslauthd-py test alice@example.org --direct", "is it the daemon, or the way to it?"),
         ("saslauthd-py test alice@example.org --trace", "why is it refused?"),
@@ -86,12 +94,14 @@ _TEST = Words(
 )
 _DECODE = Words(
     summary="who logs in with this SASL message",
-    description="Shows the authzid and authcid in what a mail client sent with AUTH PLAIN or AUTH LOGIN (first its name, then its "
-    "password), and how long the secret is. Without BASE64, or with -, it reads standard input: arguments are seen by every user.",
+    description="Shows what is in the messages that a mail client sends with AUTH PLAIN or AUTH LOGIN (first its name, then its "
+    "password), and in those of SCRAM, the server's too: names as they are; a secret, a proof or a signature by its length. Without "
+    "BASE64, or with -, it reads standard input: arguments are seen by every user.",
     exits={Exit.DONE: "decoded", Exit.BAD_INPUT: "not base64, or no such message"},
     examples=(
         ("saslauthd-py decode AHRpbQB0YW5zdGFhZnRhbnN0YWFm", "PLAIN, told by its two NULs"),
         ("saslauthd-py decode YWxpY2U= c2VjcmV0", "LOGIN: name and password; one of them alone could be either, and is not shown"),
+        ("saslauthd-py decode biwsbj1hbGljZSxyPVdtVjA=", "SCRAM: any of its four messages, or several"),
     ),
 )
 _HASH = Words(
@@ -173,17 +183,26 @@ def _add_test(program: Parser) -> None:
     takes_secret(test)
     test.add_argument(
         "--protocol",
-        choices=("saslauthd", "pwcheck"),
+        choices=("saslauthd", "pwcheck", "dovecot"),
         default="saslauthd",
         help="how to ask (default: saslauthd); pwcheck sends USER whole, and neither realm nor service nor address",
     )
-    test.add_argument("--realm", metavar="R", default="", help="the realm of a USER without @")
+    test.add_argument("--realm", metavar="R", default="", help="the realm of a USER without @; not for dovecot")
     test.add_argument("--service", metavar="S", help="the service that asks (default: smtp)")
     way = test.add_mutually_exclusive_group()
     way.add_argument("--socket", metavar="PATH", help="the daemon's socket")
+    way.add_argument("--address", metavar="HOST:PORT", type=_address, help="dovecot: the daemon's TCP address")
     way.add_argument("--direct", action="store_true", help="decide in this process instead of asking the daemon, as the user it says")
     test.add_argument("--trace", action="store_true", help="tell each step of the decision (--socket: the listener that it comes to)")
-    test.add_argument("--client-ip", metavar="A", help="the mail client's address, sent as Cyrus SASL 2.2 does")
+    test.add_argument("--client-ip", metavar="A", help="the mail client's address, sent as Cyrus SASL 2.2 does; dovecot: as rip=")
+    test.add_argument(
+        "--mechanism",
+        choices=MECHANISMS,
+        type=str.upper,
+        help="dovecot: how the mail client proves itself (default: PLAIN); EXTERNAL: by a certificate in USER's name, without a password",
+    )
+    test.add_argument("--authzid", metavar="NAME", help="dovecot: act as this user")
+    test.add_argument("--no-tls", action="store_true", help="dovecot: the mail client came without TLS")
     test.add_argument("--count", metavar="N", type=_positive, default=1, help="ask N times, one after the other")
     takes_config(test)
     takes_json(test)
@@ -192,8 +211,10 @@ def _add_test(program: Parser) -> None:
 def _add_decode(program: Parser) -> None:
     decode = program.command("decode", _DECODE)
     decode.add_argument("base64", metavar="BASE64", nargs="*", help="the message, as it went over the wire")
-    decode.add_argument("--mechanism", choices=("plain", "login", "auto"), default="auto", help="whose message it is (default: auto)")
-    decode.add_argument("--show-secret", action="store_true", help="show the secret itself")
+    decode.add_argument(
+        "--mechanism", choices=("plain", "login", "scram", "auto"), default="auto", help="whose message it is (default: auto)"
+    )
+    decode.add_argument("--show-secret", action="store_true", help="show the secret itself, SCRAM's proof and signature too")
     takes_json(decode)
 
 
@@ -212,6 +233,13 @@ def _add_verify(program: Parser) -> None:
     verify.add_argument("hash", metavar="HASH", help="the stored password, in single quotes, or - for standard input")
     takes_secret(verify)
     takes_json(verify)
+
+
+def _address(text: str) -> Tcp:
+    try:
+        return tcp(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(f"{fault}, such as 127.0.0.1:12345 or [::1]:12345") from None
 
 
 def _positive(text: str) -> int:

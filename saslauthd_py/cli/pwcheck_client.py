@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saslauthd_py.cli import socket_client
-from saslauthd_py.cli.socket_client import PATIENCE, Answer, Reply, name_bytes
+from saslauthd_py.cli.socket_client import PATIENCE, Answer, Reply, Where, name_bytes
 from saslauthd_py.secret import Secret
 from saslauthd_py.wire import pwcheck
 
@@ -13,9 +13,9 @@ def as_libsasl(user: str, secret: Secret) -> pwcheck.Request:
     return pwcheck.Request(name_bytes(user), secret)
 
 
-def ask(path: str, request: pwcheck.Request, patience: float = PATIENCE) -> Reply:
+def ask(where: Where, request: pwcheck.Request, patience: float = PATIENCE) -> Reply:
     """Ask once. Raises CommandFailed as `socket_client.ask`."""
-    return socket_client.ask(path, pwcheck.encode(request), _judge, patience)
+    return socket_client.ask(where, pwcheck.encode(request), _judge, patience)
 
 
 def _judge(data: bytes, ended: bool) -> Answer | None:

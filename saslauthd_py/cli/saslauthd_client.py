@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from saslauthd_py.cli import socket_client
 from saslauthd_py.cli.exits import CommandFailed, Exit
-from saslauthd_py.cli.socket_client import PATIENCE, Answer, Reply, name_bytes
+from saslauthd_py.cli.socket_client import PATIENCE, Answer, Reply, Where, name_bytes
 from saslauthd_py.secret import Secret
 from saslauthd_py.wire import saslauthd
 
@@ -20,13 +20,13 @@ def as_libsasl(user: str, secret: Secret, service: str, realm: str, client: str)
     return saslauthd.Request(name_bytes(login), secret, name_bytes(service), name_bytes(realm), name_bytes(fifth))
 
 
-def ask(path: str, request: saslauthd.Request, patience: float = PATIENCE) -> Reply:
+def ask(where: Where, request: saslauthd.Request, patience: float = PATIENCE) -> Reply:
     """Ask once. Raises CommandFailed as `socket_client.ask`, and for a request too large."""
     try:
         encoded = saslauthd.encode(request)
     except OverflowError:
         raise CommandFailed(Exit.BAD_INPUT, "a field over 65535 bytes: the protocol cannot carry it") from None
-    return socket_client.ask(path, encoded, _judge, patience)
+    return socket_client.ask(where, encoded, _judge, patience)
 
 
 def _judge(data: bytes, ended: bool) -> Answer | None:

@@ -17,8 +17,10 @@ import pytest
 from saslauthd_py.cli import demo, demo_site
 from saslauthd_py.cli.exits import CommandFailed
 from saslauthd_py.cli.socket_client import Answer
-from saslauthd_py.wire.saslauthd import NO, OK
+from saslauthd_py.wire.saslauthd import OK
+from tests.cli import dovecot_servers
 from tests.cli.commands import PATIENCE, forked, invoke
+from tests.cli.dovecot_servers import Conduct
 from tests.cli.peers import answering
 from tests.cli.sites import OWNER, Site
 
@@ -132,11 +134,14 @@ def test_once_proves_both_answers_and_leaves_nothing(installed: list[str], site:
     assert done.returncode == 0, done.stderr
     assert f"configuration   {directory}/saslauthd-py.toml\n" in done.stdout
     assert re.search(r"^user            demo@example\.org, password \S{16}$", done.stdout, re.MULTILINE)
-    for socket in ("mux", "pwcheck"):
-        assert re.search(rf"^right password  OK after [0-9]+ ms, at {directory}/{socket}$", done.stdout, re.MULTILINE)
-        assert re.search(rf"^wrong password  NO after [0-9]+ ms, at {directory}/{socket}$", done.stdout, re.MULTILINE)
+    ways = ("dovecot PLAIN at auth", "dovecot SCRAM-SHA-256 at auth", "saslauthd at mux", "pwcheck at pwcheck")
+    for way, socket in (way.split(" at ") for way in ways):
+        assert re.search(rf"^right password  OK after [0-9]+ ms, {way} at {directory}/{socket}$", done.stdout, re.MULTILINE)
+        assert re.search(rf"^wrong password  NO after [0-9]+ ms, {way} at {directory}/{socket}$", done.stdout, re.MULTILINE)
+    assert f"    smtpd_sasl_path = {directory}/auth\n" in done.stdout
     assert f"    saslauthd_path: {directory}/mux\n" in done.stdout
-    assert "    smtpd_sasl_type = cyrus\n" in done.stdout
+    types = [line for line in done.stdout.splitlines() if "smtpd_sasl_type" in line]
+    assert types == ["    smtpd_sasl_type = dovecot", "    smtpd_sasl_type = cyrus"]  # what is better comes first
     assert "accepted user=demo@example.org" in done.stderr
     assert "rejected user=demo@example.org" in done.stderr
     assert "SIGTERM: draining" in done.stderr  # ended as a service manager would, not killed
@@ -194,9 +199,22 @@ def test_serves_on_until_it_is_ended(installed: list[str], number: signal.Signal
     assert not os.path.exists(os.path.dirname(socket))
 
 
-@pytest.mark.parametrize(("expected", "reply"), [(Answer.ACCEPTED, NO), (Answer.REJECTED, OK), (Answer.REJECTED, b"")])
-def test_a_proof_that_does_not_hold_is_75(tmp_path: Path, expected: Answer, reply: bytes) -> None:
-    with answering(tmp_path, reply), pytest.raises(CommandFailed, match=f"instead of {expected.value}") as failed:
+@pytest.mark.parametrize(
+    ("expected", "conduct", "line"),
+    [
+        (Answer.ACCEPTED, Conduct(), "dovecot PLAIN at .*/auth: a password: NO instead of OK"),
+        (Answer.REJECTED, Conduct(believes=True), "dovecot PLAIN at .*/auth: a password: OK instead of NO"),
+        (Answer.REJECTED, Conduct(unavailable="close"), "dovecot PLAIN at .*/auth: a password: closed without an answer instead of NO"),
+        (Answer.REJECTED, Conduct(mechanisms=("PLAIN",)), "dovecot SCRAM-SHA-256: a password: .*/auth: SCRAM-SHA-256 is not offered"),
+        (Answer.REJECTED, Conduct(), "saslauthd at .*/mux: a password: OK instead of NO"),
+    ],
+)
+def test_a_proof_that_does_not_hold_is_75(tmp_path: Path, expected: Answer, conduct: Conduct, line: str) -> None:
+    with (
+        answering(tmp_path, OK),
+        dovecot_servers.serving(tmp_path / "auth", conduct),
+        pytest.raises(CommandFailed, match=line) as failed,
+    ):
         list(demo._proved(demo_site.Site(str(tmp_path)), "a password", "secret", expected))
     assert failed.value.code == 75
 

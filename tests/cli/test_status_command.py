@@ -37,7 +37,13 @@ _STATUS = Status(
     generation=2,
     pid=40,
     monitor_pid=39,
-    listeners=(ListenerStatus("saslauthd", "/run/mux"),),
+    listeners=(
+        ListenerStatus("saslauthd", "/run/mux"),
+        ListenerStatus(
+            "dovecot", "/run/auth", ("PLAIN", "LOGIN", "SCRAM-SHA-256"), {"SCRAM-SHA-1": "backend users: none has keys"}, "close"
+        ),
+        ListenerStatus("dovecot", "127.0.0.1:12345", ("PLAIN",), dict.fromkeys(("SCRAM-SHA-256", "SCRAM-SHA-1"), "not named"), "fail"),
+    ),
     connections=ConnectionsStatus(3, 100),
     logins=LoginsStatus(7, 2, 1),
     cache=CacheStatus(5, 1000, 0.25),
@@ -83,6 +89,11 @@ cache        5 of 1000, 25.0% of all logins answered from it
 hashes       1 of 2 places, 0 waiting
 listeners
   saslauthd  /run/mux
+  dovecot    /run/auth        PLAIN, LOGIN, SCRAM-SHA-256  an outage: closes the connection
+    no SCRAM-SHA-1: backend users: none has keys
+  dovecot    127.0.0.1:12345  PLAIN                        an outage: FAIL with code=temp_fail
+    no SCRAM-SHA-256: not named
+    no SCRAM-SHA-1: not named
 backends
   users   store  ok       1.2 ms  10 asked, 0 outages  0 of 64 places, 0 waiting
   system  pam    unasked  -       0 asked, 0 outages   0 of 4 places, 0 waiting; workers 0 busy, 4 idle

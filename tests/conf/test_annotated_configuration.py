@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from saslauthd_py.config.load import check, differences, parse
 from saslauthd_py.config.settings import BACKENDS, BackendSettings, Listen, Route, Settings
+from saslauthd_py.config.settings.proxy_user import ProxyUser
 
 FILE = Path(__file__).parent.parent.parent / "conf" / "saslauthd-py.toml"
 TEXT = FILE.read_text()
@@ -23,7 +24,6 @@ SINGLE = {name: type(section) for name, section in Settings() if isinstance(sect
 
 MODELS: list[tuple[str, type[BaseModel]]] = [
     *((f"[{name}]", model) for name, model in SINGLE.items()),
-    ("[[listen]]", Listen),
     ("[[route]]", Route),
     ("[backend.users]", BACKENDS["store"]),
 ]
@@ -35,6 +35,8 @@ OTHER_BACKENDS = {
     "#[backend.file]": BACKENDS["passwd_file"],
 }
 """They stand behind a `#`, with those of their keys that the one before has not explained."""
+
+SWITCHED_OFF: dict[str, type[BaseModel]] = {**OTHER_BACKENDS, "#[[proxy_user]]": ProxyUser}
 
 
 def table(text: str, header: str) -> str:
@@ -61,12 +63,32 @@ def explained(header: str) -> dict[str, str]:
     return found
 
 
+def written_of_listeners() -> list[tuple[str, str, str]]:
+    """Comment, key and value of each key of a [[listen]] that is explained; those of "dovecot" stand behind a `#`, in tables below."""
+    return re.findall(r"((?:^# .*\n)+)#?(\w+) = (.*)$", table(TEXT, "[[listen]]"), re.MULTILINE)
+
+
+def test_every_key_of_a_listener_is_there_once_with_its_explanation() -> None:
+    assert sorted(key for _, key, _ in written_of_listeners()) == sorted(Listen.model_fields)
+    for comment, key, _ in written_of_listeners():
+        description = Listen.model_fields[key].description
+        assert description
+        assert comment.replace("\n# ", " ").removeprefix("# ").startswith(description), key
+
+
+def test_every_key_of_a_listener_that_has_a_default_stands_at_it() -> None:
+    defaults = Listen(protocol="dovecot", path="/a").model_dump(mode="json", exclude={"path"})
+    for _, key, value in written_of_listeners():
+        if key != "protocol" and defaults.get(key) is not None:
+            assert tomllib.loads(f"{key} = {value}") == {key: defaults[key]}
+
+
 def test_every_kind_of_backend_is_explained() -> None:
     assert {model for _, model in MODELS if issubclass(model, BackendSettings)} | set(OTHER_BACKENDS.values()) == set(BACKENDS.values())
 
 
-@pytest.mark.parametrize(("header", "model"), OTHER_BACKENDS.items())
-def test_own_keys_of_a_backend_stand_at_their_defaults_with_their_explanation(header: str, model: type[BaseModel]) -> None:
+@pytest.mark.parametrize(("header", "model"), SWITCHED_OFF.items())
+def test_own_keys_of_a_table_stand_at_their_defaults_with_their_explanation(header: str, model: type[BaseModel]) -> None:
     block = table(TEXT, header).split("\n\n")[0]
     written = re.findall(r"((?:^# .*\n)+)#(\w+) = (.*)$", block, re.MULTILINE)
     own = [key for key in model.model_fields if key in model.__annotations__]
@@ -75,7 +97,7 @@ def test_own_keys_of_a_backend_stand_at_their_defaults_with_their_explanation(he
         field = model.model_fields[key]
         assert field.description
         assert comment.replace("\n# ", " ").removeprefix("# ").startswith(field.description), key
-        if not field.is_required() and field.default_factory is None:
+        if not field.is_required() and field.default is not None and field.default_factory is None:
             default = model.model_construct(**{key: field.default}).model_dump(mode="json", include={key})
             assert tomllib.loads(f"{key} = {value}") == default
 
@@ -83,6 +105,7 @@ def test_own_keys_of_a_backend_stand_at_their_defaults_with_their_explanation(he
 @pytest.mark.parametrize("text", [TEXT, SWITCHED_ON], ids=["as it is", "all switched on"])
 def test_it_loads_without_a_warning(text: str, tmp_path: Path) -> None:
     file = tmp_path / "saslauthd-py.toml"
+    file.touch(mode=0o600)  # it holds a secret in line
     file.write_text(text)
     assert check(str(file)).warnings == ()
 
@@ -127,7 +150,7 @@ def test_every_key_stands_at_its_default(header: str, model: type[BaseModel]) ->
 
 def test_defaults_that_depend_on_the_machine_are_shown_switched_off() -> None:
     off = {key for key in explained("[[listen]]") if key not in tomllib.loads(table(TEXT, "[[listen]]"))}
-    assert off == {key for key, field in Listen.model_fields.items() if field.default is None}
+    assert off == {"user", "group", "trust"}
     assert (
         Listen.model_validate(tomllib.loads(TEXT)["listen"][0]).trusted_up_to.name.lower()
         == tomllib.loads(SWITCHED_ON)["listen"][0]["trust"]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 
 from saslauthd_py import passwords
 from saslauthd_py.cli import secret_input
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.report import Record
-from saslauthd_py.cli.user import place, restrictions
+from saslauthd_py.cli.user import new_secret, place, restrictions
 from saslauthd_py.cli.user.changed import changed
 from saslauthd_py.identity import Identity
 from saslauthd_py.store.errors import NameExists, NoSuchUser
-from saslauthd_py.store.model import NewSecret
 from saslauthd_py.store.store import Store
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> Record:
-    """Add an account with a main secret; --if-missing leaves one that is there. Raises NameExists, and what `passwords.make` raises."""
+    """Add an account with a main secret; --if-missing leaves one that is there. Raises NameExists, and what `new_secret.make` raises."""
     at = place.find(arguments, environment)
     identity, limits = at.identity(arguments.user), restrictions.given(arguments)
     given = secret_input.given(arguments, environment)
@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record:
         try:
             _refuse_present(store, identity)  # before anybody is asked for a password
             secret = given or secret_input.asked(environment, str(identity))
-            encoding = passwords.make(arguments.scheme or at.store.scheme, secret)
-            return changed(store.add(identity, NewSecret(encoding, limits)), "added", path, made=made)
+            new = replace(new_secret.make(arguments, at, store, identity, secret), restrictions=limits)
+            return changed(store.add(identity, new), "added", path, made=made)
         except NameExists:
             if not arguments.if_missing:
                 raise

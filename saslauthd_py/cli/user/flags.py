@@ -17,6 +17,11 @@ _NETWORK = (
     "such a login is always refused then"
 )
 
+_SCRAM = (
+    "store keys for SCRAM-SHA-256 and SCRAM-SHA-1 too (default: where the configuration has scram_upgrade = true, "
+    "and where the password before had some)"
+)
+
 _USER = Words(
     summary="the users in the store",
     description="Adds, changes and lists users. USER is a name or a name@realm; upper and lower case are one. As root, these commands "
@@ -29,6 +34,7 @@ _ADD = Words(
     examples=(
         ("saslauthd-py user add alice@example.org", "asks for the password"),
         ("pwgen 20 1 | saslauthd-py user add scanner --password-stdin --service smtp", "a device that only sends"),
+        ("saslauthd-py user add alice@example.org --scram", "for mail programs that log in by SCRAM"),
         ("saslauthd-py user add alice@example.org --password-file pw --if-missing", "for configuration management"),
     ),
 )
@@ -115,6 +121,9 @@ def _takes_store(command: Parser) -> None:
 def _takes_password(command: Parser) -> None:
     takes_secret(command)
     command.add_argument("--scheme", metavar="S", help="how to store the password (default: the configuration's, argon2id)")
+    keys = command.add_mutually_exclusive_group()
+    keys.add_argument("--scram", action="store_const", const=True, help=_SCRAM)
+    keys.add_argument("--no-scram", action="store_const", const=False, dest="scram", help="store none: no login by SCRAM")
     command.add_argument("--service", metavar="S", action="append", help="only for this service; may be given again")
     command.add_argument("--network", metavar="NET", action="append", help=_NETWORK)
     command.add_argument("--expires", metavar="WHEN", help="until a day begins (2027-01-31, local time) or for a time (90d, 8h)")

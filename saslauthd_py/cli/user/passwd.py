@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from saslauthd_py import passwords
 from saslauthd_py.cli import secret_input
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.report import Record
-from saslauthd_py.cli.user import place, restrictions
+from saslauthd_py.cli.user import new_secret, place, restrictions
 from saslauthd_py.cli.user.account import hindrances
 from saslauthd_py.cli.user.changed import changed
 from saslauthd_py.credential import UNRESTRICTED, Kind, Restrictions
-from saslauthd_py.store.model import Account, NewSecret
+from saslauthd_py.store.model import Account
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> Record:
-    """Give an account another main secret. Raises NoSuchUser, and what `passwords.make` raises."""
+    """Give an account another main secret. Raises NoSuchUser, and what `new_secret.make` raises."""
     at = place.find(arguments, environment)
     identity = at.identity(arguments.user)
     given = secret_input.given(arguments, environment)
@@ -24,9 +25,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record:
     with place.opened(at) as store:
         _limits(arguments, store.get(identity))  # what is wrong is said before anybody is asked
         secret = given or secret_input.asked(environment, str(identity))
-        encoding = passwords.make(arguments.scheme or at.store.scheme, secret)
-        limits = _limits(arguments, store.get(identity))  # a person has been waited for: they may be others by now
-        account = store.set_secret(identity, NewSecret(encoding, limits))
+        present = store.get(identity)  # a person has been waited for: it may be another by now
+        new = new_secret.make(arguments, at, store, present, secret)
+        account = store.set_secret(identity, replace(new, restrictions=_limits(arguments, present)))
     return changed(account, "password changed", at.store.path, but=hindrances(account))
 
 
