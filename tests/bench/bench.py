@@ -43,8 +43,8 @@ class Daemon(Protocol):
     def pids(self) -> tuple[int, ...]:
         """Its processes at this moment."""
 
-    def misses(self) -> int:
-        """How many good logins were not decided by its cache since the last call."""
+    def misses(self) -> int | None:
+        """How many good logins were not decided by its cache since the last call; None: it has no cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Sample:
 
     load: Load
     cpu: float
-    misses: int
+    misses: int | None
     memory: processes.Memory
     elsewhere: float = 0.0
 
@@ -97,14 +97,19 @@ class Bench:
 
     def measure(self, daemon: Daemon, clients: int, requests: int, file: str = "") -> Sample:
         """One run of the requests in `file`: without one, of good logins, one account after the other."""
-        begun, busy, used, generating = time.monotonic(), processes.busy(), processes.cpu(daemon.pids()), _children()
-        load = self.generator.run(daemon.socket, clients, requests, file or self.logins)
-        time.sleep(_SETTLE)
-        pids = daemon.pids()
-        used = processes.cpu(pids) - used
-        others = processes.busy() - busy - used - (_children() - generating)
-        elsewhere = max(0.0, others / (time.monotonic() - begun) / (os.cpu_count() or 1))
-        return Sample(load, used / load.requests, daemon.misses(), processes.memory(pids), elsewhere)
+        return sample(daemon, lambda: self.generator.run(daemon.socket, clients, requests, file or self.logins))
+
+
+def sample(daemon: Daemon, run: Callable[[], Load]) -> Sample:
+    """One run of a generator against the daemon."""
+    begun, busy, used, generating = time.monotonic(), processes.busy(), processes.cpu(daemon.pids()), _children()
+    load = run()
+    time.sleep(_SETTLE)
+    pids = daemon.pids()
+    used = processes.cpu(pids) - used
+    others = processes.busy() - busy - used - (_children() - generating)
+    elsewhere = max(0.0, others / (time.monotonic() - begun) / (os.cpu_count() or 1))
+    return Sample(load, used / load.requests, daemon.misses(), processes.memory(pids), elsewhere)
 
 
 def _children() -> float:
@@ -114,11 +119,12 @@ def _children() -> float:
 
 
 class Warmth:
-    """Keeps a daemon's cache full of all accounts."""
+    """Keeps a daemon's cache full of all accounts. `ask`: a good login of each of them."""
 
-    def __init__(self, bench: Bench, daemon: Daemon) -> None:
+    def __init__(self, bench: Bench, daemon: Daemon, ask: Callable[[], Sample]) -> None:
         self._bench = bench
         self._daemon = daemon
+        self._ask = ask
         self._first_ends = 0.0
         self._last_ends = 0.0
 
@@ -142,8 +148,8 @@ class Warmth:
             raise BenchError(f"{self._daemon.name}: its cache forgets before anything can be measured; take fewer --identities")
 
     def _pass(self) -> int:
-        """A good login of each account; returns how many the cache did not decide."""
-        sample = self._bench.measure(self._daemon, 8, self._bench.identities)
-        if sample.load.not_ok:
-            raise BenchError(f"{self._daemon.name}: {sample.load.not_ok} of {sample.load.requests} good logins were not answered OK")
-        return sample.misses
+        """A good login of each account; returns how many its cache did not decide."""
+        found = self._ask()
+        if found.load.not_ok:
+            raise BenchError(f"{self._daemon.name}: {found.load.not_ok} of {found.load.requests} good logins were not answered OK")
+        return found.misses or 0

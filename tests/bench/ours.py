@@ -48,7 +48,7 @@ group = "{group}"
 path = "{directory}/control"
 
 [[listen]]
-protocol = "saslauthd"
+protocol = "{protocol}"
 path = "{directory}/mux"
 
 {backend}{sections}"""
@@ -59,6 +59,16 @@ type = "store"
 path = "{directory}/store/users.db"
 rehash = false   # the bench's hashes are cheap, so that it is set up in seconds; what is measured is what the cache decides
 
+[[route]]
+realm = "*"
+backends = ["users"]
+"""
+
+_PASSWD_FILE = """\
+[backend.users]
+type = "passwd_file"
+path = "{path}"
+{cache}
 [[route]]
 realm = "*"
 backends = ["users"]
@@ -76,10 +86,14 @@ backends = ["system"]
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A directory with a configuration. `prefix`: words before the daemon's command, which put it into a machine of its own."""
+    """A directory with a configuration. `prefix`: words before the daemon's command, which put it into a machine of its own.
+
+    `lifetime`: seconds that the daemon remembers a login; 0: it has no cache.
+    """
 
     directory: str
     prefix: tuple[str, ...] = ()
+    lifetime: float = 60.0
 
     @property
     def configuration(self) -> str:
@@ -88,13 +102,13 @@ class Installation:
 
 @dataclass(slots=True)
 class Ours:
-    """A running daemon. `ready`: seconds from its start to READY; `lifetime`: seconds that it remembers a login, by default."""
+    """A running daemon. `ready`: seconds from its start to READY; `lifetime`: seconds that it remembers a login."""
 
     directory: str
     process: subprocess.Popen[bytes]
     ready: float
+    lifetime: float
     name: str = "ours"
-    lifetime: float = 60.0
 
     @property
     def socket(self) -> str:
@@ -115,21 +129,29 @@ class Ours:
         """Its processes: the monitor, the front, the workers."""
         return processes.below(self.process.pid)
 
-    def misses(self) -> int:
-        """How many accepted logins the cache has not decided since the last call, by the log, which is emptied."""
+    def misses(self) -> int | None:
+        """How many accepted logins the cache has not decided since the last call, by the log, which is emptied; None: it has none."""
         path = os.path.join(self.directory, "log")
         with open(path, "rb") as log:
             lines = log.read().splitlines()
         os.truncate(path, 0)
-        return sum(b" accepted " in line and b" cached=yes" not in line for line in lines)
+        return sum(b" accepted " in line and b" cached=yes" not in line for line in lines) if self.lifetime else None
 
 
 def install(directory: str, accounts: Sequence[Account], sections: str = "") -> Installation:
     """A store of these accounts, and the configuration to serve it; `sections` are added. BenchError: the store cannot be made."""
     os.mkdir(directory, 0o755)
     installation = _configured(Installation(directory), _STORE.format(directory=directory), sections)
-    fill(os.path.join(directory, "store", "users.db"), accounts, _owner())
+    fill(os.path.join(directory, "store", "users.db"), accounts, owner())
     return installation
+
+
+def install_dovecot(directory: str, path: str, *, cached: bool = True) -> Installation:
+    """The configuration to serve the accounts of a passwd-file at `path` over Dovecot's protocol; `cached`: by default, or not at all."""
+    os.mkdir(directory, 0o755)
+    backend = _PASSWD_FILE.format(path=path, cache="" if cached else 'cache = "0s"\n')
+    installation = Installation(directory) if cached else Installation(directory, lifetime=0.0)
+    return _configured(installation, backend, protocol="dovecot")
 
 
 def install_in(machine: PamMachine, kind: Literal["pam", "shadow"], sections: str = "") -> Installation:
@@ -139,15 +161,16 @@ def install_in(machine: PamMachine, kind: Literal["pam", "shadow"], sections: st
     return _configured(Installation(str(directory), tuple(machine.prefix)), _SYSTEM.format(kind=kind), sections)
 
 
-def _configured(installation: Installation, backend: str, sections: str) -> Installation:
-    owner = _owner()
-    names = {"user": owner.pw_name, "group": grp.getgrgid(owner.pw_gid).gr_name}
-    text = _CONFIGURATION.format(**names, directory=installation.directory, backend=backend, sections=sections)
+def _configured(installation: Installation, backend: str, sections: str = "", protocol: str = "saslauthd") -> Installation:
+    user = owner()
+    names = {"user": user.pw_name, "group": grp.getgrgid(user.pw_gid).gr_name}
+    text = _CONFIGURATION.format(**names, directory=installation.directory, protocol=protocol, backend=backend, sections=sections)
     Path(installation.configuration).write_text(text)
     return installation
 
 
-def _owner() -> pwd.struct_passwd:
+def owner() -> pwd.struct_passwd:
+    """Who the daemon becomes, and who owns what it reads."""
     return pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam(_USER)
 
 
@@ -163,7 +186,7 @@ def started(installation: Installation, wrapper: Sequence[str] = _SERVE) -> Iter
         command = [*installation.prefix, *wrapper, "--config", installation.configuration]
         process = subprocess.Popen(command, stderr=log, cwd="/", env=_environment(notify))
         try:
-            yield Ours(installation.directory, process, _wait(process, heard, log.name) - begun)
+            yield Ours(installation.directory, process, _wait(process, heard, log.name) - begun, installation.lifetime)
         finally:
             _stop(process)
             os.unlink(notify)

@@ -1,4 +1,4 @@
-"""`python tests/bench/run.py`: our daemon against the budgets, and beside stock saslauthd. Linux; the comparison needs root."""
+"""`python tests/bench/run.py`: our daemon against the budgets, beside stock saslauthd and Dovecot. Linux; comparisons need root."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataclasses import asdict
 # Last, so that an installed saslauthd_py is the one that is measured.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.bench import causes, compare, flood, growth, hotspots, stalls, starting
+from tests.bench import causes, compare, dovecot, flood, growth, hotspots, stalls, starting
 from tests.bench.bench import Bench
 from tests.bench.failures import BenchError
 from tests.bench.generator import Generator
@@ -24,6 +24,7 @@ from tests.bench.report import Section, render
 
 SCENARIOS: dict[str, Callable[[Bench], Iterator[Section]]] = {
     "compare": compare.run,
+    "dovecot": dovecot.run,
     "stalls": stalls.run,
     "flood": flood.run,
     "causes": causes.run,
@@ -83,7 +84,12 @@ def _options() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--only", type=_scenarios, metavar="LIST", help=f"of {','.join(SCENARIOS)} (default: all)")
     add("--rounds", type=int, default=5, help="runs of each kind, turn about (default: %(default)s)")
-    add("--requests", type=int, default=100_000, help="in one run of the comparison, a quarter with one client (default: %(default)s)")
+    add(
+        "--requests",
+        type=int,
+        default=100_000,
+        help="in one run of a comparison, a quarter with one client, twice as many with Dovecot (default: %(default)s)",
+    )
     add("--identities", type=int, default=10_000, help="accounts that log in (default: %(default)s)")
     add("--tries", type=float, default=1.0, metavar="PART", help=f"of the tries a cause: {_TRIES} (default: %(default)s)")
     add("--scheme", choices=flood.SCHEMES, default=next(iter(flood.SCHEMES)), help="of the passwords in the flood (default: %(default)s)")

@@ -1,28 +1,25 @@
 """The peer: Cyrus saslauthd in namespaces of its own, with its shadow mechanism and its cache, or with PAM.
 
-It sees a passwd and a shadow file of ours in place of the machine's, and the first process of its PID namespace ends with our end
-of a pipe: whatever becomes of the bench, no process of the daemon stays behind.
+It sees a passwd and a shadow file of ours in place of the machine's.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from tests.bench import processes
+from tests.bench.contained import check, contained, wait
 from tests.bench.failures import BenchError
 from tests.interop.pam_machine import PamMachine
 
 _PROCESSES = 5  # saslauthd(8): the default of -n, itself included
-_PIDS = ("--pid", "--fork", "--kill-child")
 _START_SHADOW = """
 set -e
 mount --make-rprivate / 2>/dev/null || true  # not in a chroot whose / is no mount point: there nothing is shared to begin with
@@ -31,12 +28,13 @@ mount --bind "$1/shadow" /etc/shadow
 saslauthd -a shadow -c -s 8192 -m "$1"
 exec cat >/dev/null
 """
+"""Without -d, which would log every login, and end by killing its caller's process group."""
+
 _START_PAM = f"""
 set -e
 saslauthd -a pam -n {_PROCESSES} -m "$1"
 exec cat >/dev/null
 """
-_PATIENCE = 10.0
 
 
 class CacheStatistics(NamedTuple):
@@ -90,42 +88,22 @@ class Stock:
 @contextmanager
 def started(directory: str, names: list[str], encoding: str) -> Iterator[Stock]:
     """The daemon, while it knows these names, all with one secret as `encoding`. BenchError: no root, not installed, does not start."""
-    _check()
+    check("saslauthd", "sasl2-bin")
     path = os.path.join(directory, "stock")
     os.mkdir(path, 0o755)
     _write_accounts(path, names, encoding)
-    unshared = ["unshare", "--mount", "--propagation", "unchanged", *_PIDS]
-    with _running(path, [*unshared, "sh", "-c", _START_SHADOW, "sh", path]) as daemon:
-        yield daemon
+    with contained(_START_SHADOW, path, ("--mount", "--propagation", "unchanged")) as namespace:
+        yield _ready(Stock(path, namespace))
 
 
 @contextmanager
 def started_in(machine: PamMachine) -> Iterator[Stock]:
     """The daemon with PAM, in a machine that has its own. BenchError as `started`."""
-    _check()
+    check("saslauthd", "sasl2-bin")
     path = machine.directory / "daemon"
     path.mkdir(mode=0o755)
-    with _running(str(path), ["unshare", *_PIDS, *machine.prefix, "sh", "-c", _START_PAM, "sh", str(path)]) as daemon:
-        yield daemon
-
-
-def _check() -> None:
-    if os.geteuid():
-        raise BenchError("stock saslauthd needs accounts of its own in a mount namespace: run as root, or name other scenarios by --only")
-    if not shutil.which("saslauthd"):
-        raise BenchError("no saslauthd to compare with: apt-get install sasl2-bin")
-
-
-@contextmanager
-def _running(path: str, command: list[str]) -> Iterator[Stock]:
-    # -d would keep it in the foreground, but log every login, and end by killing its caller's process group
-    namespace = subprocess.Popen(command, stdin=subprocess.PIPE)
-    daemon = Stock(path, namespace)
-    try:
-        _wait(daemon)
-        yield daemon
-    finally:
-        _stop(namespace)
+    with contained(_START_PAM, str(path), prefix=machine.prefix) as namespace:
+        yield _ready(Stock(str(path), namespace))
 
 
 def _write_accounts(path: str, names: list[str], encoding: str) -> None:
@@ -139,26 +117,13 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _wait(daemon: Stock) -> None:
-    """Until it listens and all of its processes are there: the first of them listens before it forks the others."""
-    until = time.monotonic() + _PATIENCE
-    while len(daemon.pids()) < _PROCESSES or not _listens(daemon.socket):
-        if daemon.namespace.poll() is not None or time.monotonic() > until:
-            raise BenchError("stock saslauthd does not start, see above; it needs root and mount namespaces")
-        time.sleep(0.02)
+def _ready(daemon: Stock) -> Stock:
+    """It, once it listens and all of its processes are there: the first of them listens before it forks the others."""
+    complaint = "stock saslauthd does not start, see above; it needs root and mount namespaces"
+    wait(daemon.namespace, lambda: len(daemon.pids()) >= _PROCESSES and _listens(daemon.socket), complaint)
+    return daemon
 
 
 def _listens(path: str) -> bool:
     with socket.socket(socket.AF_UNIX) as client:
         return client.connect_ex(path) == 0
-
-
-def _stop(namespace: subprocess.Popen[bytes]) -> None:
-    pipe: IO[bytes] | None = namespace.stdin
-    if pipe:
-        pipe.close()
-    try:
-        namespace.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        namespace.kill()  # and with it, by --kill-child, everything in the namespace
-        namespace.wait()

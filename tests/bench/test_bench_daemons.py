@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import ours, processes, stock
+from tests.bench import dovecot, ours, processes, stock, stock_dovecot
 from tests.bench.asking import Outcome
 from tests.bench.bench import MD5CRYPT, REALM, SECRET, SHA512CRYPT, Daemon
+from tests.bench.failures import BenchError
 from tests.bench.flood import _GOOD, _others, _Site
-from tests.bench.generator import Generator, login
+from tests.bench.generator import Connections, DovecotGenerator, Generator, Login, login
 from tests.bench.stalling import Behaviour, stalled
 from tests.bench.system import machine
 from tests.interop.pam_machine import PamMachine
+from tests.interop.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,65 @@ def test_stock_counts_its_misses_and_leaves_nothing_behind(tmp_path: Path) -> No
         assert processes.memory(pids).resident > processes.memory(pids).proportional > 0
         assert len(pids) == 5
     assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+STORED = [(f"{{PLAIN}}{SECRET}", True), (f"{{SHA512-CRYPT}}{SHA512CRYPT}", False)]
+"""As both daemons find the bench's secret in a passwd-file, and whether ours remembers it."""
+
+
+def accounts(directory: str, stored: str, *, cached: bool) -> tuple[list[str], str, str]:
+    """30 users, a file of them in a new directory, and that directory."""
+    place = tempfile.mkdtemp(dir=directory)
+    os.chmod(place, 0o755)  # noqa: S103 - both daemons' users find their way through it
+    users = [f"bench{number:05d}@{REALM}" for number in range(30)]
+    return users, dovecot.PasswdFile(f"{place}/x", stored, cached=cached).write(users, stock_dovecot.group()), place
+
+
+@pytest.mark.root
+@pytest.mark.peer("cc", "doveadm", "unshare")
+@pytest.mark.parametrize(("stored", "cached"), STORED)
+def test_dovecot_knows_the_accounts_and_leaves_nothing_behind(directory: str, stored: str, cached: bool) -> None:
+    users, path, place = accounts(directory, stored, cached=cached)
+    generator = DovecotGenerator(place)
+    good, both = (
+        generator.requests(Login(user, secret, "198.18.0.1") for user in users for secret in secrets)
+        for secrets in ((SECRET,), (SECRET, "wrong"))
+    )
+    with stock_dovecot.started(f"{place}/dovecot", path) as daemon:
+        load = generator.run(daemon.socket, Connections(3, 4), 60, good)
+        assert (load.ok, load.strays) == (60, 0)
+        load = generator.run(daemon.socket, Connections(2, 30), 60, both)  # a wrong one is held for 2 s, all of them at once
+        assert (load.ok, load.no, load.strays) == (30, 30, 0)
+        pids = daemon.pids()
+        assert {processes.name(pid) for pid in pids} >= {"dovecot", "auth"}
+        assert processes.memory(pids).resident > processes.memory(pids).proportional > 0
+        assert daemon.misses() is None
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+@pytest.mark.root
+@pytest.mark.peer("cc", "doveadm", "unshare")
+@pytest.mark.parametrize(("stored", "cached"), STORED)
+def test_ours_knows_the_accounts_of_dovecots_file_and_counts_its_misses(directory: str, stored: str, cached: bool) -> None:
+    users, path, place = accounts(directory, stored, cached=cached)
+    generator = DovecotGenerator(place)
+    requests = generator.requests(Login(user, SECRET, "198.18.0.1") for user in users)
+    with ours.started(ours.install_dovecot(f"{place}/ours", path, cached=cached)) as daemon:
+        log = Path(daemon.directory, "log")
+        for misses in (30, 0):
+            load = generator.run(daemon.socket, Connections(3, 4), 30, requests)
+            assert (load.ok, load.strays) == (30, 0)
+            until(lambda: log.read_text().count(" accepted ") == 30, "30 lines in the log")  # some milliseconds after the answers
+            assert daemon.misses() == (misses if cached else None)
+
+
+@pytest.mark.root
+def test_a_dovecot_that_is_not_known_is_not_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dovecot").write_text("#!/bin/sh\necho '2.4.1-4 (7d8c0e5759)'\n")
+    (tmp_path / "dovecot").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(BenchError, match=r"Dovecot 2\.4\.1-4"), stock_dovecot.started(str(tmp_path / "x"), "/passwd"):
+        pass
 
 
 def test_stalling_clients_hold_their_connections_and_come_again(tmp_path: Path) -> None:

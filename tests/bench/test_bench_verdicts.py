@@ -9,7 +9,7 @@ import pytest
 
 from saslauthd_py import passwords
 from saslauthd_py.secret import Secret
-from tests.bench import causes, compare, flood, growth, stalls, starting
+from tests.bench import causes, compare, dovecot, flood, growth, stalls, starting
 from tests.bench.asking import Answer, Outcome
 from tests.bench.bench import SECRET, Sample
 from tests.bench.failures import BenchError
@@ -20,10 +20,10 @@ from tests.bench.processes import Memory
 from tests.bench.report import Budget, Row, Section, at_least, at_most, render
 from tests.bench.stock import cache_statistics
 
-LOAD = Load(1000, 1000, 0, 0, 0, 0, 0, 0, seconds=1.0, p50=0.001, p99=0.002, longest=0.003)
+LOAD = Load(1000, 1000, 0, 0, 0, 0, 0, seconds=1.0, p50=0.001, p99=0.002, longest=0.003)
 
 
-def sample(rate: float = 1000.0, p99: float = 0.002, cpu: float = 10e-6, not_ok: int = 0, misses: int = 0) -> Sample:
+def sample(rate: float = 1000.0, p99: float = 0.002, cpu: float = 10e-6, not_ok: int = 0, misses: int | None = 0) -> Sample:
     load = dataclasses.replace(LOAD, seconds=1000 / rate, p99=p99, ok=1000 - not_ok, no=not_ok)
     return Sample(load, cpu, misses, Memory(50_000_000, 40_000_000))
 
@@ -65,6 +65,32 @@ def test_a_round_with_misses_or_wrong_answers_is_void() -> None:
     assert not compare.section(8, good).void
     assert compare.section(8, good | {"stock": [sample(misses=3)]}).void == "stock missed 3 in its cache"
     assert compare.section(8, good | {"ours": [sample(not_ok=2)]}).void == "ours did not answer OK to 2"
+
+
+@pytest.mark.parametrize(("kind", "least"), [*zip(dovecot.CLEAR, (1.0, 1.0, 1.0, 1.3), strict=True), (dovecot.HASHED[0], 1.5)])
+def test_the_rate_beside_dovecot_is_what_counts(kind: dovecot.Kind, least: float) -> None:
+    peer = [sample(1000, p99=0.001, cpu=1e-6, misses=None)]
+    met = dovecot.section("x", kind, {"dovecot": peer, "ours": [sample(1000 * least)]})
+    assert (met.columns, met.short, met.void) == (("dovecot", "ours", "ratio"), (), "")
+    assert {found.name for found in met.rows if found.budget} == {"requests/s"}
+    assert dovecot.section("x", kind, {"dovecot": peer, "ours": [sample(999 * least)]}).short == ("requests/s",)
+
+
+def test_beside_dovecot_an_answer_too_many_is_void() -> None:
+    answered = sample(misses=None)
+    talkative = dataclasses.replace(answered, load=dataclasses.replace(LOAD, strays=2))
+    section = dovecot.section("x", dovecot.CLEAR[0], {"dovecot": [answered], "ours": [talkative]})
+    assert section.void == "ours did not answer OK to 2"
+    assert row(section, "not OK").cells == ("0", "2", "")
+
+
+def test_misses_are_shown_where_there_is_a_cache() -> None:
+    cached, uncached = sample(misses=3), sample(misses=None)
+    one = dovecot.section("x", dovecot.CLEAR[0], {"dovecot": [uncached], "ours": [cached]})
+    assert row(one, "cache misses").cells == ("", "3", "")
+    assert one.void == "ours missed 3 in its cache"
+    none = dovecot.section("x", dovecot.HASHED[0], {"dovecot": [uncached], "ours": [uncached]})
+    assert "cache misses" not in {found.name for found in none.rows}
 
 
 def test_a_good_login_may_come_five_milliseconds_later() -> None:

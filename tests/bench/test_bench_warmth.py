@@ -14,7 +14,7 @@ from tests.bench.generator import Load
 from tests.bench.processes import Memory
 
 ACCOUNTS = 100
-LOAD = Load(ACCOUNTS, ACCOUNTS, 0, 0, 0, 0, 0, 0, seconds=1.0, p50=0.001, p99=0.002, longest=0.003)
+LOAD = Load(ACCOUNTS, ACCOUNTS, 0, 0, 0, 0, 0, seconds=1.0, p50=0.001, p99=0.002, longest=0.003)
 
 
 @dataclasses.dataclass
@@ -41,22 +41,22 @@ class Site:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def measure(self, daemon: Daemon, clients: int, requests: int) -> Sample:
+    def ask(self) -> Sample:
         misses = 0
-        for account in range(requests):
+        for account in range(ACCOUNTS):
             if self.forgets or self.ends[account] <= self.now:
                 misses += 1
                 self.now += self.slow
                 self.ends[account] = self.now + self.lifetime
             else:
                 self.now += 0.001
-        self.fills += misses == requests
-        return Sample(dataclasses.replace(LOAD, ok=requests - self.not_ok), 0.0, misses, Memory(0, 0))
+        self.fills += misses == ACCOUNTS
+        return Sample(dataclasses.replace(LOAD, ok=ACCOUNTS - self.not_ok), 0.0, misses, Memory(0, 0))
 
 
 def warmth(site: Site, monkeypatch: pytest.MonkeyPatch) -> Warmth:
     monkeypatch.setattr(bench, "time", site)
-    return Warmth(cast(Bench, site), cast(Daemon, site))
+    return Warmth(cast(Bench, site), cast(Daemon, site), site.ask)
 
 
 def test_every_account_is_there_for_as_long_as_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
