@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
+from saslauthd_py.credential import Restrictions
 from saslauthd_py.identity import Identity
+from saslauthd_py.keys import AccountKeys, Hash
 from saslauthd_py.secret import Secret
-from saslauthd_py.verdict import Verdict
+from saslauthd_py.verdict import Rejected, Unavailable, UnknownUser, Verdict
 
 Address = IPv4Address | IPv6Address
 
@@ -39,6 +41,31 @@ class Backend(Protocol):
 
     async def pretend(self, secret: Secret) -> None:
         """Spend what comparing a wrong secret costs here, and tell nothing: for unknown, locked and expired accounts (rule D6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysFound:
+    """What an account has for SCRAM. `identity` is the one that the backend confirmed; `restrictions` are by the numbers in `keys`."""
+
+    identity: Identity
+    keys: AccountKeys
+    restrictions: Mapping[int, Restrictions]
+
+
+class Keyed(Protocol):
+    """A backend that can also judge a login in which no secret is sent."""
+
+    async def find_keys(self, name: Identity, function: Hash) -> KeysFound | Rejected | UnknownUser | Unavailable:
+        """The keys of an account that may log in; NO_CREDENTIAL: it has none for this hash. As `Backend.verify_password` for the rest."""
+
+    async def find_account(self, name: Identity) -> Verdict:
+        """Whether an account may log in that somebody else has vouched for; Accepted has the restrictions of its main secret."""
+
+    def decoy(self, name: Identity, function: Hash) -> AccountKeys:
+        """What an account without keys shows: always the same for the same name, and like real ones (rule F3). Never waits."""
+
+    def lack(self, function: Hash) -> str:
+        """Why not everybody can log in with this hash's keys, as last counted: one line; empty: everybody can. Never waits."""
 
 
 class BackendUnreadable(Exception):

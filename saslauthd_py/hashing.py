@@ -7,12 +7,19 @@ goes on and each core does a hash.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import trio
 
 from saslauthd_py import passwords
 from saslauthd_py.credential import Encoding
+from saslauthd_py.keys import Hash, Keys
+from saslauthd_py.mechanisms import opaque_string, saslprep
+from saslauthd_py.mechanisms.saslprep import Unprepared
+from saslauthd_py.mechanisms.scram import keys
 from saslauthd_py.passwords.scheme import MAX_MEMORY
 from saslauthd_py.queue import CALLER, Queue
 from saslauthd_py.secret import Secret
@@ -20,12 +27,17 @@ from saslauthd_py.secret import Secret
 MEMORY = 256 << 20
 """Bytes for all hashes of the process together (rule D11)."""
 
+LONGEST_PREPARED = 1024
+"""Bytes of a secret that is also tried as it is prepared: to prepare 16 KiB of letters would hold the interpreter for some 20 ms."""
+
+_PREPARATIONS: tuple[Callable[[str], str], ...] = (partial(saslprep.prepare, stored=False), opaque_string.prepare)
+
 
 class Hashing:
     """Passwords verified and made in threads. Waiting for a turn is fair and may be cancelled; a hash that runs is waited for.
 
-    So a cancelled call returns late, by one hash at most, and what it took is given back when its thread has really ended: a client
-    that hangs up and comes again does not get a second core.
+    So a cancelled call returns late, by one verification at most, and what it took is given back when its thread has really ended: a
+    client that hangs up and comes again does not get a second core.
     """
 
     def __init__(self, threads: int | None = None, memory: int = MEMORY) -> None:
@@ -42,11 +54,46 @@ class Hashing:
         self.counts = self._queue.counts
 
     async def verify(self, encoding: Encoding, secret: Secret) -> bool:
-        """As `passwords.verify`. Raises BrokenRecord; at once, and without waiting, where the record may not be tried at all."""
+        """Whether `matching` finds a form of `secret`."""
+        return await self.matching(encoding, secret) is not None
+
+    async def matching(self, encoding: Encoding, secret: Secret) -> Secret | None:
+        """The form of `secret` that was encoded, None where none was: one attempt, and one turn, however many are tried (rule F6).
+
+        How many hashes a wrong secret costs depends on the secret alone, and so tells nothing of the record (rule D6). Raises
+        BrokenRecord; at once, and without waiting, where the record may not be tried at all.
+        """
         async with self._queue.turn(CALLER.get(), passwords.cost(encoding).memory):
-            return await trio.to_thread.run_sync(passwords.verify, encoding, secret, limiter=self._threads)
+            return await trio.to_thread.run_sync(_matching, encoding, secret, limiter=self._threads)
 
     async def make(self, scheme: str, secret: Secret) -> Encoding:
         """As `passwords.make`, and never before the login of a ticket. Raises UnknownScheme, SecretTooLong."""
         async with self._queue.turn(replace(CALLER.get(), urgent=False), passwords.cost_to_make(scheme).memory):
             return await trio.to_thread.run_sync(passwords.make, scheme, secret, limiter=self._threads)
+
+    async def derive(self, function: Hash, secret: Secret, salt: bytes, rounds: int) -> Keys:
+        """As `mechanisms.scram.keys.derive`. Raises Unusable."""
+        async with self._queue.turn(CALLER.get()):
+            return await trio.to_thread.run_sync(keys.derive, function, secret, salt, rounds, limiter=self._threads)
+
+
+def forms(secret: Secret) -> tuple[Secret, ...]:
+    """The secret as it is, then as SASLprep and as OpaqueString (RFC 8265) prepare it, each only where it differs in bytes."""
+    presented = secret.reveal()
+    if presented.isascii() or len(presented) > LONGEST_PREPARED:
+        return (secret,)
+    try:
+        text = presented.decode()
+    except UnicodeDecodeError:
+        return (secret,)
+    found = [presented]
+    for prepare in _PREPARATIONS:
+        with suppress(Unprepared):
+            form = prepare(text).encode()
+            if form and form not in found:
+                found.append(form)
+    return (secret, *map(Secret, found[1:]))
+
+
+def _matching(encoding: Encoding, secret: Secret) -> Secret | None:
+    return next((form for form in forms(secret) if passwords.verify(encoding, form)), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from saslauthd_py.mechanisms.scram.keys import AccountKeys, Hash
+from saslauthd_py.keys import AccountKeys, Hash
 from saslauthd_py.secret import Secret
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from saslauthd_py.keys import Hash
 from saslauthd_py.mechanisms import external, login, plain
 from saslauthd_py.mechanisms.exchange import Begin
-from saslauthd_py.mechanisms.scram.keys import Hash
 from saslauthd_py.mechanisms.scram.server import Server
 
 

@@ -1,16 +1,29 @@
 """Encodings of stored passwords: one scheme a file, one table, a handful of functions. Pure computation; no trio here."""
 
-from saslauthd_py.passwords.encodings import cost, cost_to_make, decoy, labelled, make, needs_rehash, recognise, verify
+from saslauthd_py.passwords.encodings import (
+    clear_text,
+    cost,
+    cost_to_make,
+    decoy,
+    labelled,
+    make,
+    needs_rehash,
+    recognise,
+    strongest,
+    verify,
+)
 from saslauthd_py.passwords.scheme import BrokenRecord, Cost, SecretTooLong, UnknownScheme
-from saslauthd_py.passwords.table import DEFAULT_SCHEME, SCHEMES, makeable, preload
+from saslauthd_py.passwords.table import DEFAULT_SCHEME, SCHEMES, SCRAM_SCHEMES, makeable, preload
 
 __all__ = [
     "DEFAULT_SCHEME",
     "SCHEMES",
+    "SCRAM_SCHEMES",
     "BrokenRecord",
     "Cost",
     "SecretTooLong",
     "UnknownScheme",
+    "clear_text",
     "cost",
     "cost_to_make",
     "decoy",
@@ -20,5 +33,6 @@ __all__ = [
     "needs_rehash",
     "preload",
     "recognise",
+    "strongest",
     "verify",
 ]

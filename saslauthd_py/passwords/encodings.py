@@ -7,11 +7,12 @@ calls it through `hashing.Hashing`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from saslauthd_py.credential import Encoding
+from saslauthd_py.passwords import plain
 from saslauthd_py.passwords.scheme import MAX_MEMORY, BrokenRecord, Cost, Parameters, Scheme, SecretTooLong, UnknownScheme
-from saslauthd_py.passwords.table import SCHEMES, makeable
+from saslauthd_py.passwords.table import SCHEMES, makeable, strength
 from saslauthd_py.passwords.written import Written, read
 from saslauthd_py.secret import Secret
 
@@ -41,6 +42,24 @@ def verify(encoding: Encoding, secret: Secret) -> bool:
     whole = _takes_whole(scheme, presented)
     matched = scheme.matches(encoding.text, presented if whole else b"x" * scheme.longest)
     return matched and whole
+
+
+def strongest(encodings: Iterable[Encoding]) -> Encoding:
+    """The one of a secret's encodings by which a presented one is verified: its strongest hash, SCRAM's keys only where it has no hash.
+
+    Raises BrokenRecord where there is none at all.
+    """
+    found = min(encodings, key=lambda encoding: strength(encoding.scheme), default=None)
+    if found is None:
+        raise BrokenRecord("no encoding")
+    return found
+
+
+def clear_text(encodings: Iterable[Encoding]) -> Secret | None:
+    """The secret itself, where one of its encodings is that; None where none is, or that one is malformed."""
+    found = next((encoding for encoding in encodings if encoding.scheme == plain.SCHEME.name), None)
+    password = plain.SCHEME.password(found.text) if found else b""
+    return Secret(password) if password else None
 
 
 def make(scheme: str, secret: Secret, *, elsewhere: bool = False) -> Encoding:

@@ -30,13 +30,13 @@ class Plain:
         return self.sigils[0] + base64(password) if password else None
 
     def parameters(self, text: str) -> Parameters | None:
-        return {} if self._password(text) else None
+        return {} if self.password(text) else None
 
     def price(self, parameters: Parameters) -> tuple[int, int]:  # noqa: ARG002 - it has none
         return 1, 0
 
     def matches(self, text: str, secret: bytes) -> bool:
-        password = self._password(text)
+        password = self.password(text)
         return bool(password) and hmac.compare_digest(password, secret)
 
     def make(self, secret: bytes) -> str:
@@ -48,8 +48,8 @@ class Plain:
     def preload(self) -> None:
         """Nothing to."""
 
-    def _password(self, text: str) -> bytes:
-        """Empty: none, or not this form. An empty password is nobody's."""
+    def password(self, text: str) -> bytes:
+        """What the record holds. Empty: none, or not this form. An empty password is nobody's."""
         label = self.sigils[0]
         return (from_base64(text.removeprefix(label)) or b"") if text.startswith(label) else b""
 

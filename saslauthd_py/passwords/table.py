@@ -70,6 +70,16 @@ _IN_ORDER: tuple[Scheme, ...] = (
 
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _IN_ORDER}
 
+SCRAM_SCHEMES = (scram.SHA256.name, scram.SHA1.name)
+"""What serves SCRAM, and tells a password only where there is no hash of it."""
+
+_STRENGTH = {name: place for place, name in enumerate((*(name for name in SCHEMES if name not in SCRAM_SCHEMES), *SCRAM_SCHEMES))}
+
+
+def strength(name: str) -> int:
+    """The less, the rather a presented password is verified by this scheme; the most for one that is not known."""
+    return _STRENGTH.get(name, len(_STRENGTH))
+
 
 def makeable(*, elsewhere: bool = False) -> tuple[str, ...]:
     """The schemes that new records may have, strongest first; with `elsewhere` those too that are made for other programs only.

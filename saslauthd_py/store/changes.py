@@ -13,9 +13,6 @@ from saslauthd_py.store.errors import NewerStore
 MOST_NAMED = 1000
 """Rows read in one look. After more (an import) every account counts as changed, which costs the caller less."""
 
-COUNTED = 10_000
-"""Accounts with a number of their own in `Generations`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -58,24 +55,3 @@ def _accounts(rows: list[tuple[int, int, str, str]]) -> frozenset[str] | None:
         return frozenset(account(Identity(local, realm)) for local, realm in {row[2:] for row in rows})
     except InvalidIdentity:
         return None
-
-
-class Generations:
-    """A number for every account, another one after each of its changes, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._floor = 0
-        self._numbers: dict[str, int] = {}
-
-    def __getitem__(self, name: str) -> int:
-        return self._numbers.get(name, self._floor)
-
-    def count(self, changed: frozenset[str] | None) -> None:
-        """These accounts have changed; None: any may have."""
-        self._last += 1
-        if changed is None or len(self._numbers) + len(changed) > COUNTED:
-            self._numbers.clear()
-            self._floor = self._last
-        else:
-            self._numbers.update(dict.fromkeys(changed, self._last))

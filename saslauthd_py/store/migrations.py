@@ -97,6 +97,7 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _apply(connection: sqlite3.Connection, version: int) -> None:
+    connection.create_function("os_urandom", 1, os.urandom)
     for statements in schema.MIGRATIONS[version:]:
         for statement in statements:
             connection.execute(statement)

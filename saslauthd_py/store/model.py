@@ -22,7 +22,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """A main secret to store. `restrictions` None: those that the secret has already stay, and a new secret has none."""
+    """A main secret to store: its encodings, `encoding` and what is stored `beside` it, one a scheme.
+
+    `restrictions` None: those that the secret has already stay, and a new secret has none.
+    """
 
     encoding: Encoding
     restrictions: Restrictions | None = None
+    beside: tuple[Encoding, ...] = ()
+
+    @property
+    def encodings(self) -> tuple[Encoding, ...]:
+        """All of them: what is stored, and nothing else of the secret (rule F2)."""
+        return self.encoding, *self.beside

@@ -6,6 +6,7 @@ import sqlite3
 
 from saslauthd_py import passwords
 from saslauthd_py.identity import Key
+from saslauthd_py.secret import Secret
 from saslauthd_py.store import rows
 from saslauthd_py.store.model import Account
 
@@ -14,10 +15,6 @@ _FIND = f"""
     FROM identity LEFT JOIN secret ON secret.identity = identity.id LEFT JOIN encoding ON encoding.secret = secret.id
     WHERE identity.realm_key = ? AND identity.local_key = ?
     ORDER BY {rows.IN_ORDER}
-"""
-
-_COMMON_PROFILE = """
-    SELECT profile FROM encoding WHERE profile IS NOT NULL GROUP BY profile ORDER BY count(*) DESC, profile LIMIT 1
 """
 
 
@@ -35,7 +32,9 @@ def find(connection: sqlite3.Connection, key: Key) -> Account | None:
     return next(rows.accounts(found), None)
 
 
-def common_profile(connection: sqlite3.Connection) -> str | None:
-    """The password profile (`passwords.cost`) of most main secrets, for a decoy (rule D6); None in a store without any."""
-    found = connection.execute(_COMMON_PROFILE).fetchone()
-    return None if found is None else found[0]
+def decoy_key(connection: sqlite3.Connection) -> Secret:
+    """The store's random key, by which a name that nobody has gets its salt (rule F3). Raises BrokenRecord, sqlite3.Error."""
+    found = connection.execute("SELECT key FROM decoy").fetchone()
+    if found is None:
+        raise passwords.BrokenRecord("its key for the salts of unknown names is gone")
+    return Secret(found[0])

@@ -36,13 +36,14 @@ def accounts(rows: Iterable[_Row]) -> Iterator[Account]:
         yield _account(list(group))
 
 
-def add_encoding(connection: sqlite3.Connection, secret: int, kind: Kind, encoding: Encoding) -> None:
-    """Write an encoding of a secret, in the place of one of the same scheme."""
-    connection.execute(
-        "INSERT INTO encoding (secret, scheme, profile, text) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (secret, scheme) DO UPDATE SET profile = excluded.profile, text = excluded.text",
-        (secret, encoding.scheme, _profile(encoding) if kind is Kind.MAIN else None, encoding.text),
-    )
+def add_encodings(connection: sqlite3.Connection, secret: int, kind: Kind, encodings: Iterable[Encoding]) -> None:
+    """Write encodings of a secret, each in the place of one of the same scheme."""
+    for encoding in encodings:
+        connection.execute(
+            "INSERT INTO encoding (secret, scheme, profile, text) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (secret, scheme) DO UPDATE SET profile = excluded.profile, text = excluded.text",
+            (secret, encoding.scheme, _profile(encoding) if kind is Kind.MAIN else None, encoding.text),
+        )
 
 
 def restriction_columns(restrictions: Restrictions) -> tuple[str, str, float | None]:

@@ -90,5 +90,16 @@ def _triggers() -> tuple[str, ...]:
     )
 
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_TABLES + _triggers(),)
-"""`MIGRATIONS[n]` brings version n to n + 1, all of its statements in one transaction."""
+_DECOY = (
+    # What a salt is made of where none is stored (rule F3). It tells nothing of a password, and has to last: another one gives unknown
+    # names other salts, and so tells them from known ones.
+    """
+    CREATE TABLE decoy (
+        key BLOB NOT NULL CHECK (length(key) = 32)
+    ) STRICT
+    """,
+    "INSERT INTO decoy VALUES (os_urandom(32))",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_TABLES + _triggers(), _DECOY)
+"""`MIGRATIONS[n]` brings version n to n + 1, all of its statements in one transaction. `os_urandom(n)` is n bytes of the system's."""

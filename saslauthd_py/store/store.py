@@ -11,12 +11,13 @@ from types import TracebackType
 
 from saslauthd_py.credential import UNRESTRICTED, Credential, Kind
 from saslauthd_py.identity import Identity, Key, fold_realm, key
+from saslauthd_py.secret import Secret
 from saslauthd_py.store import migrations, rows
 from saslauthd_py.store.changes import trim
 from saslauthd_py.store.connection import check_version, translated
 from saslauthd_py.store.errors import NameExists, NoSuchUser
 from saslauthd_py.store.model import Account, NewSecret
-from saslauthd_py.store.reader import find
+from saslauthd_py.store.reader import decoy_key, find
 
 SETTLE = 0.005
 """Seconds between a commit and the return: a daemon's look at the store is at most 2 ms old (rule C6)."""
@@ -91,6 +92,11 @@ class Store:
                 self._change(main, new, now)
             self._connection.execute("UPDATE identity SET changed = ? WHERE id = ?", (now, account.id))
             return self._existing(wanted, identity)
+
+    def decoy_key(self) -> Secret:
+        """As `reader.decoy_key`."""
+        with translated(self._path):
+            return decoy_key(self._connection)
 
     def get(self, identity: Identity) -> Account:
         """The account with this key. Raises NoSuchUser."""
@@ -185,7 +191,7 @@ class Store:
             " VALUES (?, ?, '', ?, ?, ?, 0, 1, ?, ?) RETURNING id",
             (account, Kind.MAIN, *columns, now, now),
         ).fetchall()
-        rows.add_encoding(self._connection, added, Kind.MAIN, new.encoding)
+        rows.add_encodings(self._connection, added, Kind.MAIN, new.encodings)
 
     def _change(self, old: Credential, new: NewSecret, now: float) -> None:
         columns = rows.restriction_columns(old.restrictions if new.restrictions is None else new.restrictions)
@@ -194,4 +200,4 @@ class Store:
             (*columns, now, old.id),
         )
         self._connection.execute("DELETE FROM encoding WHERE secret = ?", (old.id,))
-        rows.add_encoding(self._connection, old.id, old.kind, new.encoding)
+        rows.add_encodings(self._connection, old.id, old.kind, new.encodings)

@@ -15,11 +15,14 @@ from contextlib import closing
 from typing import NamedTuple
 
 from saslauthd_py.backend import BackendBusy, BackendUnreadable
+from saslauthd_py.generations import Generations
+from saslauthd_py.secret import Secret
 from saslauthd_py.store import access, changes
-from saslauthd_py.store.changes import Generations, Position
+from saslauthd_py.store.changes import Position
 from saslauthd_py.store.connection import check_file, hold, other_file, reader, release, store_error, translated, unsettled
 from saslauthd_py.store.errors import BusyStore, NoSuchStore, StoreError, UnsafeStore, restoring
 from saslauthd_py.store.migrations import open_current
+from saslauthd_py.store.reader import decoy_key
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -41,9 +44,11 @@ class Watch:
     """The daemon's view of one store, for one thread at a time. A look costs a few microseconds and never waits.
 
     `connection` is for reading right after a look; a look may put another in its place, and after one that raised it is not to be used.
+    `decoy_key` is that of the beginning (`reader.decoy_key`).
     """
 
     connection: sqlite3.Connection
+    decoy_key: Secret
     _cursor: sqlite3.Cursor
     _position: Position
     _unchanged: _File | None
@@ -56,6 +61,7 @@ class Watch:
         with closing(open_current(self._path)), translated(self._path):
             self._first = _file(self._path)
             self._open(None)
+            self.decoy_key = decoy_key(self.connection)
         hold(self._path, self._first.inode, self._first.device)
 
     def look(self) -> frozenset[str] | None:

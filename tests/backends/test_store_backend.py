@@ -159,13 +159,13 @@ async def test_d6_pretending_uses_the_scheme_that_most_secrets_have(store: Store
 
     monkeypatch.setattr(Hashing, "verify", watched)
     async with backend(path) as it:
-        await it._recount()
+        await it.count_keys()
         await it.pretend(Secret(b"x"))
         with Store.open(path) as opened:
             for number in range(2):
                 opened.add(Identity(f"u{number}", "example.test"), encoded(scheme=CHEAP))
         it.changes()
-        await it._recount()
+        await it.count_keys()
         await it.pretend(Secret(b"x"))
     assert tried == ["sha512crypt", CHEAP]
 
@@ -256,7 +256,7 @@ async def test_failed_rehash_costs_nobody_a_login(path: str, monkeypatch: pytest
     monkeypatch.setattr(Hashing, "make", fail)
     async with backend(path, StoreOptions(scheme="sha512crypt")) as it:
         assert isinstance(await ask(it), Accepted)
-    assert "keeps its old hash" in caplog.text
+    assert "keeps its old encodings" in caplog.text
 
 
 async def test_f5_last_use_is_written_when_housekeeping_ends_and_not_within_a_login(store: Store, path: str) -> None:
@@ -295,7 +295,7 @@ async def test_housekeeping_survives_whatever_the_machine_refuses(
         it.used[1] = 5.0
         monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
         await it._write_uses()
-        await it._recount()
+        await it.count_keys()
         assert it.used == {1: 5.0}
     assert caplog.text.count("can't start new thread") == 2
 
@@ -303,7 +303,7 @@ async def test_housekeeping_survives_whatever_the_machine_refuses(
 async def test_profile_that_nobody_knows_is_a_line_in_the_log(store: Store, path: str, caplog: pytest.LogCaptureFixture) -> None:
     change(path, "UPDATE encoding SET profile = 'no-such x=1'")
     async with backend(path) as it:
-        await it._recount()
+        await it.count_keys()
         await it.pretend(Secret(b"x"))
     assert "no-such" in caplog.text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from base64 import b64decode
 from dataclasses import dataclass
 
+from saslauthd_py.keys import AccountKeys, Hash, Keys
 from saslauthd_py.mechanisms.exchange import Challenge, NeedKeys
-from saslauthd_py.mechanisms.scram.keys import AccountKeys, Hash, Keys
 from saslauthd_py.mechanisms.scram.server import Server
 from saslauthd_py.secret import Secret
 

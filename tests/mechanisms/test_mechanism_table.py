@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from saslauthd_py.keys import Hash
 from saslauthd_py.mechanisms.exchange import Challenge
-from saslauthd_py.mechanisms.scram.keys import Hash
 from saslauthd_py.mechanisms.table import MECHANISMS, Need, named
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saslauthd_py.keys import Hash
 from saslauthd_py.mechanisms.scram.client import Client, Refused, Untrusted
-from saslauthd_py.mechanisms.scram.keys import Hash, Unusable
+from saslauthd_py.mechanisms.scram.keys import Unusable
 from saslauthd_py.secret import Secret
 from tests.mechanisms.scram_samples import BOTH, PENCIL, SHA1, SHA256, Sample
 

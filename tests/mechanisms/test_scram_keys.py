@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from saslauthd_py import passwords
 from saslauthd_py.credential import Encoding
+from saslauthd_py.keys import AccountKeys, Hash, Keys
 from saslauthd_py.mechanisms.scram import base64, keys
-from saslauthd_py.mechanisms.scram.keys import AccountKeys, Hash, Keys, Unusable, decoy, derive, gather, read_record, write_record
+from saslauthd_py.mechanisms.scram.keys import Unusable, decoy, derive, gather, read_record, write_record
 from saslauthd_py.secret import Secret
 from tests.mechanisms.scram_samples import BOTH, PENCIL, SHA1, SHA256, Sample
 

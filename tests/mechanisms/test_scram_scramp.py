@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scramp import ScramClient, ScramException, ScramMechanism  # type: ignore[import-untyped]  # scramp has no type hints
 
+from saslauthd_py.keys import AccountKeys, Hash
 from saslauthd_py.mechanisms import saslprep
 from saslauthd_py.mechanisms.exchange import Challenge, Disproved, Proved, Step
 from saslauthd_py.mechanisms.scram import base64
 from saslauthd_py.mechanisms.scram.client import Client, Refused, Untrusted
-from saslauthd_py.mechanisms.scram.keys import AccountKeys, Hash, derive, gather
+from saslauthd_py.mechanisms.scram.keys import derive, gather
 from saslauthd_py.mechanisms.scram.server import Server
 from saslauthd_py.secret import Secret
 from tests.mechanisms.scram_samples import offered

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saslauthd_py.keys import AccountKeys, Hash
 from saslauthd_py.mechanisms.exchange import Challenge, Disproved, Failed, NeedKeys, Proved
 from saslauthd_py.mechanisms.scram.client import Client
-from saslauthd_py.mechanisms.scram.keys import AccountKeys, Hash, decoy, derive, gather
+from saslauthd_py.mechanisms.scram.keys import decoy, derive, gather
 from saslauthd_py.mechanisms.scram.server import Server
 from saslauthd_py.secret import Secret
 from tests.mechanisms.scram_samples import BOTH, PENCIL, SHA1, SHA256, Sample, offered

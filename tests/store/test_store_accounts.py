@@ -16,9 +16,10 @@ from saslauthd_py import passwords
 from saslauthd_py.credential import UNRESTRICTED, Encoding, Kind, Restrictions
 from saslauthd_py.identity import Identity, InvalidIdentity, key, split
 from saslauthd_py.store.connection import reader
+from saslauthd_py.store.counts import common_profile
 from saslauthd_py.store.errors import BrokenStore, BusyStore, NameExists, NoSuchUser, StoreError
 from saslauthd_py.store.model import NewSecret
-from saslauthd_py.store.reader import common_profile, find
+from saslauthd_py.store.reader import find
 from saslauthd_py.store.store import Store
 
 ALICE = split("Alice@Example.org")
@@ -126,6 +127,23 @@ def test_f2_changing_a_secret_replaces_all_its_encodings_and_raises_its_generati
     assert account.changed > account.created
 
 
+def test_f2_all_encodings_of_a_secret_are_stored_and_replaced_together(store: Store) -> None:
+    keys = (Encoding("scram-sha-1", "one"), Encoding("scram-sha-256", "two"))
+    (main,) = store.add(ALICE, replace(OLD, beside=keys)).credentials
+    assert set(main.encodings) == {OLD.encoding, *keys}
+    (main,) = store.set_secret(ALICE, replace(NEW, beside=(Encoding("scram-sha-1", "three"),))).credentials
+    assert set(main.encodings) == {NEW.encoding, Encoding("scram-sha-1", "three")}
+    (main,) = store.set_secret(ALICE, NEW).credentials
+    assert main.encodings == (NEW.encoding,)
+
+
+def test_f1_encodings_that_cannot_all_be_stored_are_stored_not_at_all(store: Store) -> None:
+    before = store.add(ALICE, OLD)
+    with pytest.raises(StoreError):
+        store.set_secret(ALICE, replace(NEW, beside=(Encoding("scram-sha-1", None),)))  # type: ignore[arg-type]  # what SQLite refuses
+    assert store.get(ALICE) == before
+
+
 def test_restrictions_stay_unless_new_ones_are_given(store: Store) -> None:
     (main,) = store.add(ALICE, replace(OLD, restrictions=LIMITS)).credentials
     assert main.restrictions == LIMITS
@@ -212,7 +230,7 @@ def test_f1_what_fails_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr("saslauthd_py.store.rows.add_encoding", fail)
+    monkeypatch.setattr("saslauthd_py.store.rows.add_encodings", fail)
     with pytest.raises(OSError):  # noqa: PT011 - it has no text
         store.set_secret(ALICE, NEW)
     with pytest.raises(OSError):  # noqa: PT011 - it has no text

@@ -18,6 +18,8 @@ from saslauthd_py.store.model import NewSecret
 from saslauthd_py.store.store import Store
 
 ALICE = split("alice@example.org")
+VERSION = len(schema.MIGRATIONS)
+NEXT_VERSION = VERSION + 1
 NEXT = ("ALTER TABLE identity ADD COLUMN note TEXT", "UPDATE identity SET note = 'migrated'")
 
 
@@ -108,7 +110,7 @@ def test_f4_every_table_is_strict(closed: str) -> None:
         tables = connection.execute(
             "SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite%'"
         ).fetchall()
-    assert sorted(tables) == [("change", 1), ("encoding", 1), ("identity", 1), ("secret", 1), ("store", 1)]
+    assert sorted(tables) == [("change", 1), ("decoy", 1), ("encoding", 1), ("identity", 1), ("secret", 1), ("store", 1)]
 
 
 def test_every_store_has_an_id_of_its_own(closed: str, tmp_path: Path) -> None:
@@ -200,14 +202,50 @@ def test_f4_a_migration_first_puts_a_copy_aside_and_then_writes_into_the_live_fi
             patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT))
             for _ in range(2):
                 with Store.open(closed) as store:
-                    assert store._connection.execute("PRAGMA user_version").fetchone() == (2,)
+                    assert store._connection.execute("PRAGMA user_version").fetchone() == (NEXT_VERSION,)
                     assert store._connection.execute("SELECT note FROM identity").fetchall() == [("migrated",)]
                     assert store.get(ALICE).locked == "left"
     assert os.lstat(closed).st_ino == inode
-    assert modes(os.path.dirname(closed)) == {"users.db": "0600", "users.db.before-2": "0600"}
-    with Store.open(closed + ".before-2") as before:
+    assert modes(os.path.dirname(closed)) == {"users.db": "0600", f"users.db.before-{NEXT_VERSION}": "0600"}
+    with Store.open(f"{closed}.before-{NEXT_VERSION}") as before:
         assert before.get(ALICE).locked == "left"
-        assert before._connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert before._connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+
+
+def test_f3_f4_a_store_of_the_first_schema_gets_its_decoy_key_and_keeps_a_copy_without(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        with Store.open(path, create=True) as old:
+            old.add(ALICE, NewSecret(Encoding("argon2id", "old")))
+    with Store.open(path) as store:
+        key = store.decoy_key()
+        assert store.get(ALICE).credentials[0].encodings == (Encoding("argon2id", "old"),)
+    with closing(sqlite3.connect(f"{path}.before-2")) as before:
+        assert before.execute("PRAGMA user_version").fetchone() == (1,)
+        assert before.execute("SELECT name FROM sqlite_schema WHERE name = 'decoy'").fetchall() == []
+    with Store.open(path) as store:
+        assert store.decoy_key() == key, "it lasts"
+
+
+def test_f3_every_store_has_a_random_decoy_key_of_its_own_that_goes_with_a_copy(closed: str, tmp_path: Path) -> None:
+    other, copy = str(tmp_path / "other" / "users.db"), str(tmp_path / "other" / "copy.db")
+    Store.open(other, create=True).close()
+    with closing(reader(closed)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    os.chmod(copy, 0o600)
+    keys = []
+    for name in (closed, other, copy):
+        with Store.open(name) as store:
+            keys.append(store.decoy_key().reveal())
+    assert keys[0] == keys[2] != keys[1]
+    assert {len(key) for key in keys} == {32}
+
+
+def test_f3_a_store_whose_decoy_key_is_gone_says_so(closed: str) -> None:
+    with Store.open(closed) as store:
+        store._connection.execute("DELETE FROM decoy")
+        with pytest.raises(BrokenStore, match=r"users\.db: its key for the salts of unknown names is gone$"):
+            store.decoy_key()
 
 
 def test_f1_a_migration_that_fails_leaves_the_store_as_it_was(closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,15 +264,15 @@ def test_f4_a_migration_without_room_for_the_copy_is_not_begun(closed: str, monk
 
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT))
     monkeypatch.setattr("saslauthd_py.store.migrations.os.replace", no_room)
-    with pytest.raises(StoreError, match=r"users\.db\.before-2: cannot be written: No space left on device$"):
+    with pytest.raises(StoreError, match=rf"users\.db\.before-{NEXT_VERSION}: cannot be written: No space left on device$"):
         Store.open(closed)
     assert os.listdir(os.path.dirname(closed)) == ["users.db"]
     with closing(reader(closed)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_f4_a_newer_store_is_refused_also_by_whoever_had_it_open(closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = r"users\.db: schema 2 is newer than this program's 1: restart the daemon, or upgrade this program$"
+    line = rf"users\.db: schema {NEXT_VERSION} is newer than this program's {VERSION}: restart the daemon, or upgrade this program$"
     with Store.open(closed) as store:
         with monkeypatch.context() as patch:
             patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT))

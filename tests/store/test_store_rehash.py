@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
@@ -7,14 +8,15 @@ import pytest
 from saslauthd_py.credential import Encoding
 from saslauthd_py.identity import split
 from saslauthd_py.store.connection import reader
+from saslauthd_py.store.counts import common_profile
 from saslauthd_py.store.errors import BrokenStore, NoSuchStore
 from saslauthd_py.store.model import NewSecret
-from saslauthd_py.store.reader import common_profile
-from saslauthd_py.store.rehash import replace_encoding
+from saslauthd_py.store.rehash import add_encodings, replace_encoding
 from saslauthd_py.store.store import Store
 from saslauthd_py.store.watch import Watch
 
 ALICE = split("alice@example.org")
+KEYS = (Encoding("scram-sha-1", "one"), Encoding("scram-sha-256", "two"))
 OLD = Encoding("md5crypt", "$1$abcdefgh$G//4keteveJp0qb8z2DxG/")
 BETTER = Encoding("argon2id", "better")
 
@@ -73,6 +75,49 @@ def test_f2_rehash_that_loses_is_no_change_and_one_that_wins_names_its_account(p
         assert not replace_encoding(path, secret, 7, OLD, BETTER)
         assert watch.look() == frozenset()
         assert replace_encoding(path, secret, 1, OLD, BETTER)
+        assert watch.look() == frozenset({"alice@example.org"})
+
+
+def encodings(store: Store) -> set[Encoding]:
+    return set(store.get(ALICE).credentials[0].encodings)
+
+
+def test_f2_keys_are_added_beside_the_hash_and_the_secret_stays_the_same(path: str, store: Store, secret: int) -> None:
+    assert add_encodings(path, secret, 1, KEYS)
+    assert encodings(store) == {OLD, *KEYS}
+    assert store.get(ALICE).credentials[0].generation == 1
+    assert add_encodings(path, secret, 1, (Encoding("scram-sha-1", "another salt"),))
+    assert encodings(store) == {OLD, Encoding("scram-sha-1", "another salt"), KEYS[1]}
+
+
+def test_f2_keys_that_come_late_never_bring_an_old_password_back(path: str, store: Store, secret: int) -> None:
+    store.set_secret(ALICE, NewSecret(OLD))
+    assert not add_encodings(path, secret, 1, KEYS)
+    assert encodings(store) == {OLD}
+    store.remove(ALICE)
+    store.add(ALICE, NewSecret(OLD))
+    assert not add_encodings(path, secret, 2, KEYS)
+    assert encodings(store) == {OLD}
+
+
+@pytest.mark.parametrize("keys_first", [True, False])
+def test_f2_a_rehash_and_keys_at_the_same_time_lose_neither(path: str, store: Store, secret: int, keys_first: bool) -> None:
+    changes: list[Callable[[], bool]] = [
+        lambda: add_encodings(path, secret, 1, KEYS),
+        lambda: replace_encoding(path, secret, 1, OLD, BETTER),
+    ]
+    for change in changes if keys_first else reversed(changes):
+        assert change()
+    assert encodings(store) == {BETTER, *KEYS}
+
+
+def test_f2_adding_that_loses_is_no_change_and_one_that_wins_names_its_account(path: str, store: Store, secret: int) -> None:
+    with closing(Watch(path)) as watch:
+        watch.look()
+        assert not add_encodings(path, secret, 7, KEYS)
+        assert not add_encodings(path, secret, 1, ())
+        assert watch.look() == frozenset()
+        assert add_encodings(path, secret, 1, KEYS)
         assert watch.look() == frozenset({"alice@example.org"})
 
 

@@ -7,27 +7,32 @@ answered from the cache, by what a file said before it (rule C6); logins that co
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import trio
 
-from saslauthd_py import identity, passwords
-from saslauthd_py.backend import Attempt, BackendBusy
-from saslauthd_py.backends.passwd_file import index, lines
+from saslauthd_py import identity, keying, passwords
+from saslauthd_py.backend import Attempt, BackendBusy, KeysFound
+from saslauthd_py.backends.passwd_file import index, keyless, lines
 from saslauthd_py.backends.passwd_file.files import REALM, Files
 from saslauthd_py.backends.passwd_file.index import Index, Line
+from saslauthd_py.backends.passwd_file.lines import Record
 from saslauthd_py.backends.passwd_file.reading import Fault, Source
 from saslauthd_py.backends.passwd_file.watched import Changed, WatchedFile
 from saslauthd_py.config.settings import PasswdFileSettings
-from saslauthd_py.credential import Encoding
+from saslauthd_py.credential import Credential, Encoding, Kind
+from saslauthd_py.generations import Generations
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity, InvalidIdentity, Key
+from saslauthd_py.keying import Salts
+from saslauthd_py.keys import AccountKeys, Hash
 from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.secret import Secret
-from saslauthd_py.store.changes import Generations
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 
 _logger = logging.getLogger(__name__)
@@ -39,6 +44,16 @@ _TRIES = 3
 """Proofs of one login whose line changes while they are made. After that many nobody can tell (as rule C8)."""
 
 
+_NUMBER = 1
+"""Of the one secret that a line has."""
+
+_NOBODYS = Secret(b"nobody's")
+
+_NO_KEY = "SCRAM needs a key for the salts of unknown names: set decoy_key_file"
+
+_Told = TypeVar("_Told")
+
+
 @dataclass(frozen=True, slots=True)
 class _Login:
     """A name as this backend knows it: `key` is looked up in the file of `realm`, folded; `account` is what `Watched` calls it."""
@@ -48,8 +63,11 @@ class _Login:
     account: str
 
 
+_Teller = Callable[[_Login, Line], Awaitable[_Told]]
+
+
 class PasswdFileBackend:
-    """Implements `Backend` and `Watched`."""
+    """Implements `Backend`, `Keyed` and `Watched`."""
 
     def __init__(self, settings: PasswdFileSettings, hashing: Hashing, nursery: trio.Nursery) -> None:
         """`nursery` runs the readings of files; the one file for all realms is read at once."""
@@ -60,6 +78,8 @@ class PasswdFileBackend:
         self._pending: list[str] | None = []
         self._warned = False
         self._decoy = _decoy(None)
+        self._profiles: Counter[str] = Counter()
+        self._key: Secret = settings.decoy_key or Secret(os.urandom(32))
         self._files = Files(settings.path, self._watch, self._dropped)
         if not self._files.per_realm:
             file = self._files.find("")
@@ -100,20 +120,7 @@ class PasswdFileBackend:
 
         Waits for the index of a file that has changed. Cancelled while a hash runs, it waits for that hash.
         """
-        try:
-            login = self._login(attempt.identity)
-        except InvalidIdentity:
-            return UnknownUser()
-        line = await self._find(login)
-        for _ in range(_TRIES):
-            if not isinstance(line, Line):
-                return line
-            verdict = await self._judge(login, line, attempt.secret)
-            after = await self._find(login)
-            if isinstance(after, Line) and after.text == line.text:
-                return verdict
-            line = replace(after, judged=True) if isinstance(after, Unavailable) else after
-        return Unavailable(f"{self._path(login.realm)}: the account kept changing while it was verified", judged=True)
+        return await self._by_line(attempt.identity, lambda login, line: self._judge(login, line, attempt.secret), judges=True)
 
     async def pretend(self, secret: Secret) -> None:
         """As `Backend.pretend`: the kind of hash that most lines of the files in use have."""
@@ -123,6 +130,62 @@ class PasswdFileBackend:
             _logger.warning("%s: no work like that of the common hash can be done here: %s", self._settings.path, error)
             self._decoy = _decoy(None)
             await self._hashing.verify(self._decoy, secret)
+
+    async def find_keys(self, name: Identity, function: Hash) -> KeysFound | Rejected | UnknownUser | Unavailable:
+        """As `Keyed.find_keys`. Where most lines are clear text, an account without keys costs what deriving theirs does (rule D6)."""
+        if self._settings.decoy_key is None:
+            return Unavailable(f"{self._settings.path}: {_NO_KEY}")
+        told = await self._by_line(name, lambda login, line: self._keys(login, line, function), judges=False)
+        if isinstance(told, Rejected | UnknownUser) and self._profiles["plain"] > sum(self._rounds(function).values()):
+            decoy = self.decoy(name, function)
+            await self._hashing.derive(function, _NOBODYS, decoy.salt, decoy.rounds)
+        return told
+
+    async def find_account(self, name: Identity) -> Verdict:
+        """As `Keyed.find_account`: an account by whose line it could log in with a password too."""
+        return await self._by_line(name, self._vouched, judges=False)
+
+    def decoy(self, name: Identity, function: Hash) -> AccountKeys:
+        """As `Keyed.decoy`: with the rounds that most keys of this hash have in the files in use."""
+        return self._salts(function).decoy(self.account(name) or str(name), function)
+
+    def lack(self, function: Hash) -> str:
+        """As `Keyed.lack`. Files for each realm cannot all be counted: a realm makes itself known by its logins."""
+        if self._settings.decoy_key is None:
+            return _NO_KEY
+        path = self._settings.path
+        if self._files.per_realm:
+            return f"{path}: nobody can count the accounts of every realm; if all have keys, name the mechanisms at the listener"
+        file = self._files.find("")
+        if isinstance(file, WatchedFile):
+            file.unchanged()
+        found = file.found if isinstance(file, WatchedFile) else file
+        if not isinstance(found, Index):
+            return found.cause if found is not None else f"{path}: not read yet"
+        return found.keyless[function].line(function, f"`saslauthd-py hash --scheme {keying.scheme(function)}` makes what {path} needs")
+
+    async def count_keys(self) -> None:
+        """Wait until what `lack` says is up to date."""
+        file = None if self._files.per_realm else self._files.find("")
+        if isinstance(file, WatchedFile):
+            await file.current()
+
+    async def _by_line(self, name: Identity, tell: _Teller[_Told], *, judges: bool) -> _Told | UnknownUser | Unavailable:
+        """What `tell` says of the account's line, once that is still its line afterwards; `judges`: it compares a secret."""
+        try:
+            login = self._login(name)
+        except InvalidIdentity:
+            return UnknownUser()
+        line = await self._find(login)
+        for _ in range(_TRIES):
+            if not isinstance(line, Line):
+                return line
+            told = await tell(login, line)
+            after = await self._find(login)
+            if isinstance(after, Line) and after.text == line.text:
+                return told
+            line = replace(after, judged=judges) if isinstance(after, Unavailable) else after
+        return Unavailable(f"{self._path(login.realm)}: the account kept changing while it was looked at", judged=judges)
 
     def _login(self, asked: Identity) -> _Login:
         """Raises InvalidIdentity. Names of two realms' files are two accounts, whatever `login` leaves of the realm."""
@@ -134,7 +197,7 @@ class PasswdFileBackend:
     def _confirmed(self, realm: str, name: Identity) -> Identity:
         return Identity(name.local, realm) if self._files.per_realm else name
 
-    async def _find(self, login: _Login) -> Line | Verdict:
+    async def _find(self, login: _Login) -> Line | UnknownUser | Unavailable:
         file = self._files.find(login.realm)
         if file is None:
             return UnknownUser()
@@ -145,22 +208,64 @@ class PasswdFileBackend:
 
     async def _judge(self, login: _Login, line: Line, secret: Secret) -> Verdict:
         try:
-            record = lines.read(line.text, self._settings.format)
+            record = self._record(line)
             if isinstance(record.stored, Reason):
                 return Rejected(record.stored)
             matches = await self._hashing.verify(record.stored, secret)
-        except BrokenRecord as error:  # rule D8
-            return Unavailable(f"{self._path(login.realm)}:{line.number}: {error}")
+        except BrokenRecord as error:
+            return self._broken(login, line, error)
         if not matches:
             return Rejected(Reason.WRONG_SECRET)
         return Accepted(self._confirmed(login.realm, record.identity), record.restrictions)
+
+    async def _keys(self, login: _Login, line: Line, function: Hash) -> KeysFound | Rejected | Unavailable:
+        try:
+            record = self._record(line)
+            if isinstance(record.stored, Reason):
+                return Rejected(record.stored)
+            credential = Credential(_NUMBER, Kind.MAIN, "", (record.stored,))
+            keys = await keying.find(login.account, (credential,), function, self._salts(function), self._hashing.derive)
+        except BrokenRecord as error:
+            return self._broken(login, line, error)
+        if keys is None:
+            return Rejected(Reason.NO_CREDENTIAL)
+        return KeysFound(self._confirmed(login.realm, record.identity), keys, {_NUMBER: record.restrictions})
+
+    async def _vouched(self, login: _Login, line: Line) -> Verdict:
+        try:
+            record = self._record(line)
+        except BrokenRecord as error:
+            return self._broken(login, line, error)
+        if isinstance(record.stored, Reason):
+            return Rejected(record.stored)
+        return Accepted(self._confirmed(login.realm, record.identity), record.restrictions, replayable=False)
+
+    def _record(self, line: Line) -> Record:
+        return lines.read(line.text, self._settings.format)
+
+    def _broken(self, login: _Login, line: Line, fault: BrokenRecord) -> Unavailable:
+        """Rule D8."""
+        return Unavailable(f"{self._path(login.realm)}:{line.number}: {fault}")
+
+    def _salts(self, function: Hash) -> Salts:
+        common = self._rounds(function).most_common(1)
+        return Salts(self._key, common[0][0] if common else keying.ROUNDS)
+
+    def _rounds(self, function: Hash) -> Counter[int]:
+        beginning = f"{keying.scheme(function)} rounds="
+        return Counter(
+            {int(profile.removeprefix(beginning)): many for profile, many in self._profiles.items() if profile.startswith(beginning)}
+        )
 
     def _path(self, realm: str) -> str:
         return self._settings.path.replace(REALM, realm)
 
     def _watch(self, realm: str) -> WatchedFile:
         def build(text: bytes) -> Index:
-            return index.build(text, self._settings.format, fold_case=self._settings.fold_case)
+            built = index.build(text, self._settings.format, fold_case=self._settings.fold_case)
+            if self._settings.decoy_key is not None:
+                built.keyless = keyless.count(built, self._settings.format)
+            return built
 
         home = self._files.home.path if self._files.per_realm else ""
         return WatchedFile(Source(self._path(realm), build, home), self._nursery, partial(self._published, realm))
@@ -194,6 +299,7 @@ class PasswdFileBackend:
             if isinstance(file.found, Index):
                 profiles += file.found.profiles
         if profiles:
+            self._profiles = profiles
             self._decoy = _decoy(profiles.most_common(1)[0][0])
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from saslauthd_py import identity, passwords
 from saslauthd_py.backends.passwd_file import lines
 from saslauthd_py.credential import Encoding
 from saslauthd_py.identity import Identity, InvalidIdentity, Key
+from saslauthd_py.keying import Keyless
+from saslauthd_py.keys import Hash
 from saslauthd_py.passwords import BrokenRecord
 
 MOST_NAMED = 1000
@@ -51,16 +53,18 @@ class Line:
 class Index:
     """What `build` makes, and never changes: `find` is a few microseconds whatever the file's size.
 
-    `profiles` counts the hashes of a sample by what they cost (`passwords.Cost`); `complaints` are lines for the log, without names.
+    `profiles` counts the hashes of a sample by what they cost (`passwords.Cost`); `complaints` are lines for the log, without names;
+    `keyless`, where that was asked for, are the accounts without SCRAM keys (`keyless.count`).
     """
 
-    __slots__ = ("_offsets", "_text", "complaints", "profiles")
+    __slots__ = ("_offsets", "_text", "complaints", "keyless", "profiles")
 
     def __init__(self, text: bytes, offsets: dict[str, int]) -> None:
         self._text = text
         self._offsets = offsets
         self.profiles: Counter[str] = Counter()
         self.complaints: tuple[str, ...] = ()
+        self.keyless: Mapping[Hash, Keyless] = {}
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -99,6 +103,10 @@ class Index:
 
     def _owner(self, offset: int) -> Identity:
         return identity.split(lines.name(self._line(offset).decode("utf-8", "surrogateescape")))
+
+    def lines(self) -> Iterator[bytes]:
+        """Every account's line, without its end."""
+        return map(self._line, self._offsets.values())
 
     def _line(self, offset: int) -> bytes:
         end = self._text.find(b"\n", offset)

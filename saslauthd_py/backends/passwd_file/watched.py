@@ -51,6 +51,7 @@ class WatchedFile:
         self._stamp: Stamp | int | None = None
         self._look_again = float("inf")
         self._begun = self._done = 0
+        self._had_accounts = False
         self._outlives = False  # the file is nonsense now, and the index that is kept is the last one that we could have
         self._reading: trio.Event | None = None
         self._said: tuple[Stamp | int | None, tuple[str, ...]] = (None, ())
@@ -128,6 +129,9 @@ class WatchedFile:
         kept = isinstance(self.found, Index) and self.found is not NO_ACCOUNTS
         self._outlives = fault is not None and fault.nonsense and kept
         self._tell(seen, fault)
+        if seen.found is NO_ACCOUNTS and self._had_accounts:
+            _logger.warning("%s: gone; its realm has no accounts any more: if that is not meant, put the file back", self.source.path)
+        self._had_accounts = seen.found is not NO_ACCOUNTS and (self._had_accounts or fault is None)
         changed = self._changed(seen, fault)
         if not self._outlives:
             self.found, self.exposed = seen.found, seen.exposed

@@ -6,9 +6,10 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
+from saslauthd_py.keys import Hash
 from saslauthd_py.mechanisms.saslprep import Unprepared, prepare
 from saslauthd_py.mechanisms.scram import base64, messages
-from saslauthd_py.mechanisms.scram.keys import Hash, client_key, masked, salted_password, server_key, signature
+from saslauthd_py.mechanisms.scram.keys import client_key, masked, salted_password, server_key, signature
 from saslauthd_py.mechanisms.scram.messages import Malformed, ServerFirst
 from saslauthd_py.secret import Secret
 

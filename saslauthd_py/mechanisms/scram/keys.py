@@ -9,9 +9,8 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 
+from saslauthd_py.keys import AccountKeys, Hash, Keys
 from saslauthd_py.mechanisms.saslprep import Unprepared, prepare
 from saslauthd_py.mechanisms.scram import base64
 from saslauthd_py.secret import Secret
@@ -22,47 +21,8 @@ SALT_SIZE = 16
 _RECORD = re.compile(r"\{SCRAM-(?P<name>SHA-1|SHA-256)\}(?P<rounds>[1-9][0-9]{0,9}),(?P<keys>[^,]+,[^,]+,[^,]+)")
 
 
-class Hash(StrEnum):
-    """A hash function by its name in hashlib. RFC 5802 has SHA-1, RFC 7677 SHA-256."""
-
-    SHA256 = "sha256"
-    SHA1 = "sha1"
-
-    @property
-    def mechanism(self) -> str:
-        """The SASL mechanism's name."""
-        return f"SCRAM-{self.upper().replace('SHA', 'SHA-')}"
-
-    @property
-    def size(self) -> int:
-        """Bytes of a digest, and so of a key and a proof."""
-        return 32 if self is Hash.SHA256 else 20
-
-
 class Unusable(ValueError):
     """A secret of which no keys can be made. Its text says why in one line, and holds nothing of the secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Of one secret. StoredKey tells a right proof from a wrong one, ServerKey proves the server; neither lets its reader log in."""
-
-    salt: bytes
-    rounds: int
-    stored_key: bytes = field(repr=False)
-    server_key: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AccountKeys:
-    """What an exchange needs of an account: one salt and round count (rule F3), and the keys by the number of their credential.
-
-    Without any, no proof is right.
-    """
-
-    salt: bytes
-    rounds: int
-    secrets: tuple[tuple[int, Keys], ...] = ()
 
 
 def gather(secrets: Sequence[tuple[int, Keys]]) -> AccountKeys:
@@ -93,16 +53,21 @@ def derive(function: Hash, secret: Secret, salt: bytes, rounds: int) -> Keys:
 
 
 def salted_password(function: Hash, secret: Secret, salt: bytes, rounds: int) -> bytes:
-    """SaltedPassword, of the secret as SASLprep prepares it (RFC 5802 section 2.2). As `derive`."""
+    """SaltedPassword, of the secret as `prepared` makes it. As `derive`."""
+    return hashlib.pbkdf2_hmac(function, prepared(secret), salt, rounds)
+
+
+def prepared(secret: Secret) -> bytes:
+    """The secret as SASLprep prepares it, and as every client does (RFC 5802 section 2.2). Raises Unusable. Quick."""
     try:
-        prepared = prepare(secret.reveal().decode(), stored=True).encode()
+        found = prepare(secret.reveal().decode(), stored=True).encode()
     except UnicodeDecodeError:
         raise Unusable("a password that is not UTF-8 has no SCRAM keys") from None
     except Unprepared as fault:
         raise Unusable(f"this password has no SCRAM keys: {fault}") from None
-    if not prepared:
+    if not found:
         raise Unusable("an empty password has no SCRAM keys")
-    return hashlib.pbkdf2_hmac(function, prepared, salt, rounds)
+    return found
 
 
 def client_key(function: Hash, salted: bytes) -> bytes:

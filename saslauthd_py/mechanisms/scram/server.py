@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from saslauthd_py.keys import AccountKeys, Hash, Keys
 from saslauthd_py.mechanisms.exchange import Challenge, Disproved, Failed, NeedKeys, Proved, Step
 from saslauthd_py.mechanisms.scram import base64, messages
-from saslauthd_py.mechanisms.scram.keys import AccountKeys, Hash, Keys, proves, signature
+from saslauthd_py.mechanisms.scram.keys import proves, signature
 from saslauthd_py.mechanisms.scram.messages import ClientFirst, Malformed, ServerError, ServerFirst
 
 
