@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.daemon import PATIENCE, Daemon, Site, environment, listener, new_site
+from tests.interop.daemon import PATIENCE, Daemon, Site, environment, listener, site_of
 from tests.interop.mux import NO, OK, exchange
 
 RIGHT = (b"alice", b"pw1", b"smtp", b"example.test")
@@ -26,12 +25,8 @@ WRONG = (b"alice", b"pw2", b"smtp", b"example.test")
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as machine:
-        os.chmod(machine, 0o755)  # noqa: S103 - the daemon's user finds its way through it
-        with new_site(Path(machine)) as site:
-            site.configure([listener(site.mux)])
-            site.add("alice@example.test", "pw1")
-            yield site
+    with site_of("alice@example.test") as site:
+        yield site
 
 
 @contextmanager

@@ -15,17 +15,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "saslauthd_py"
 
-VOCABULARY = "identity secret credential verdict backend trace"
+VOCABULARY = "identity secret credential keys verdict backend trace"
 LAYERS: tuple[tuple[str, ...], ...] = (
     (VOCABULARY,),
     ("wire", "mechanisms", "passwords", "config.settings"),
     ("config.load", "config.legacy"),
     ("privileges",),  # it says who a listener's owner is
-    ("queue",),
+    ("queue", "generations"),
     ("store", "listeners", "notify", "hashing", "workers"),
+    ("keying",),  # SCRAM keys of stored credentials
     ("monitor",),  # it binds listeners and notifies
     ("backends",),
-    ("log", "metrics", "routing", "rules", "cache", "admission"),
+    ("log", "metrics", "routing", "rules", "proxy_users", "cache", "admission"),
     ("steps",),  # what the authenticator tells a trace
     ("authenticator",),
     ("front", "control"),

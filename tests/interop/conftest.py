@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop import dovecot_postfix
 from tests.interop import postfix as private_postfix
 from tests.interop.daemon import Site, new_site
 from tests.interop.postfix import Postfix
@@ -45,3 +46,10 @@ def chrooted_postfix(machine: Path) -> Iterator[Postfix]:
     """smtpd chrooted to the queue directory: the socket lies below it."""
     with private_postfix.running(machine / "chrooted", chroot=True) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def dovecot_place(machine: Path) -> Iterator[dovecot_postfix.Place]:
+    """A Postfix that will ask a Dovecot socket, chrooted; to be started once the daemon is there."""
+    with dovecot_postfix.new_place(machine) as place:
+        yield place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from pathlib import Path
 import saslauthd_py
 from tests.interop.waiting import PATIENCE
 
-__all__ = ["PATIENCE", "Daemon", "Site", "environment", "front_of", "listener", "new_site"]
+__all__ = ["PATIENCE", "Daemon", "Site", "children_of", "environment", "front_of", "listener", "new_site", "searchable", "site_of"]
 
 USER, GROUP = "nobody", "nogroup"
 """Whom a daemon started as root becomes, and whose the store is."""
@@ -180,10 +179,14 @@ class Daemon:
 
 def front_of(daemon: int) -> int:
     """The front of a daemon that is ready: a child of the monitor, or that very process."""
-    children = [int(child) for child in Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()]
-    fronts = [child for child in children if b"cli.front" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    fronts = [child for child in children_of(daemon) if b"cli.front" in Path(f"/proc/{child}/cmdline").read_bytes()]
     assert len(fronts) <= 1
     return fronts[0] if fronts else daemon
+
+
+def children_of(pid: int) -> set[int]:
+    """Those of a process with one thread, the dead that it has not waited for yet among them."""
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +218,9 @@ class Site:
         text = _CONFIGURATION.format(listeners="\n".join(listeners), backend=backend, **names)
         self.configuration.write_text(text)
 
-    def add(self, name: str, password: str | bytes) -> None:
+    def add(self, name: str, password: str | bytes, *flags: str) -> None:
         """`saslauthd-py user add`."""
-        self._command("user", "add", name, password=password)
+        self._command("user", "add", name, *flags, password=password)
 
     def passwd(self, name: str, password: str | bytes) -> None:
         """`saslauthd-py user passwd`; returns with the command."""
@@ -253,14 +256,28 @@ class Site:
 
 
 @contextmanager
-def new_site(machine: Path) -> Iterator[Site]:
-    """A site below `machine` that every user can search; gone at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="site-", dir=machine))
-    directory.chmod(0o755)
-    try:
+def searchable(below: Path | None = None) -> Iterator[Path]:
+    """A directory for every user to search, below another one or where temporary files are; gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="saslauthd-py-", dir=below) as made:
+        directory = Path(made)
+        directory.chmod(0o755)
+        yield directory
+
+
+@contextmanager
+def new_site(machine: Path | None = None) -> Iterator[Site]:
+    """A site in a directory of its own, as `searchable` makes it."""
+    with searchable(machine) as directory:
         yield Site(directory)
-    finally:
-        shutil.rmtree(directory)
+
+
+@contextmanager
+def site_of(login: str) -> Iterator[Site]:
+    """A site with a listener at `mux` and this one account, whose password is pw1."""
+    with new_site() as site:
+        site.configure([listener(site.mux)])
+        site.add(login, "pw1")
+        yield site
 
 
 def _ready(manager: socket.socket, pid: int) -> bool:

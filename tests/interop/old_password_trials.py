@@ -13,7 +13,6 @@ import json
 import select
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -151,11 +150,9 @@ def _run_all(commands: int, commits: int) -> int:
 
 @contextmanager
 def _prepared() -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(dir="/run") as machine:
-        Path(machine).chmod(0o755)
-        with new_site(Path(machine)) as site:
-            prepare(site)
-            yield site
+    with new_site(Path("/run")) as site:
+        prepare(site)
+        yield site
 
 
 def _told(what: str, run: Callable[[], Counter[bytes]]) -> int:

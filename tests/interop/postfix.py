@@ -139,7 +139,7 @@ class Postfix:
             return ""
 
 
-def write_configuration(directory: Path, ports: Mapping[str, int], *, chroot: bool) -> Path:
+def write_configuration(directory: Path, ports: Mapping[str, int], *, chroot: bool, main: str = "main.cf") -> Path:
     """main.cf, master.cf and sasl/smtpd.conf in `directory`/conf: those of conf/postfix, after the lines that any server has.
 
     Returns where the daemon's socket belongs. Of conf/postfix the ports change, and without chroot its column and the socket's path.
@@ -148,16 +148,21 @@ def write_configuration(directory: Path, ports: Mapping[str, int], *, chroot: bo
     (conf / "sasl").mkdir(parents=True)
     owner = pwd.getpwnam("postfix")
     server = _SERVER.format(directory=directory, daemons=DAEMONS, uid=owner.pw_uid, gid=owner.pw_gid)
-    (conf / "main.cf").write_text(server + (CONF / "main.cf").read_text())
+    (conf / "main.cf").write_text(server + (CONF / main).read_text())
     services = _SERVICES + (CONF / "master.cf").read_text()
     (conf / "master.cf").write_text("".join(_moved(line, ports, chroot) for line in services.splitlines(keepends=True)))
     smtpd = (CONF / "sasl" / "smtpd.conf").read_text()
     mux = directory / "queue" / MUX.lstrip("/") if chroot else directory / "run" / "mux"
     assert f"saslauthd_path: {MUX}\n" in smtpd
     (conf / "sasl" / "smtpd.conf").write_text(smtpd if chroot else smtpd.replace(f"saslauthd_path: {MUX}", f"saslauthd_path: {mux}"))
-    for name in ("main.cf", "master.cf"):
-        os.utime(conf / name, (0, time.time() - 60))  # a main.cf younger than 2 s is read again and again, until it is "stable"
+    make_old(conf)
     return mux
+
+
+def make_old(conf: Path) -> None:
+    """A main.cf younger than 2 s is read again and again at the start, until it is "stable"."""
+    for name in ("main.cf", "master.cf"):
+        os.utime(conf / name, (0, time.time() - 60))
 
 
 def listeners(plain: Path, chrooted: Path) -> str:
@@ -175,9 +180,15 @@ def running(directory: Path, *, chroot: bool = False) -> Iterator[Postfix]:
     ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     mux = write_configuration(directory, ports, chroot=chroot)
     mux.parent.mkdir(parents=True)
+    make_surroundings(directory)
+    with started(directory, ports, mux) as postfix:
+        yield postfix
+
+
+@contextmanager
+def started(directory: Path, ports: dict[str, int], mux: Path) -> Iterator[Postfix]:
+    """The Postfix that `directory` has the configuration and surroundings of, listening on all its `ports`; stopped at the end."""
     conf = directory / "conf"
-    _make_directories(directory)
-    _make_certificate(conf)
     with (directory / "master.out").open("wb") as output:
         command = [f"{DAEMONS}/master", "-c", str(conf), "-d"]
         master = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
@@ -188,6 +199,12 @@ def running(directory: Path, *, chroot: bool = False) -> Iterator[Postfix]:
         yield postfix
     finally:
         _stop(master)
+
+
+def make_surroundings(directory: Path) -> None:
+    """What Postfix needs beside its configuration: queue, data and mail directories, a certificate."""
+    _make_directories(directory)
+    make_certificate(directory / "conf")
 
 
 def free_ports(count: int) -> list[int]:
@@ -242,7 +259,8 @@ def _own(path: Path, mode: int, group: str | None = None) -> None:
     path.chmod(mode)
 
 
-def _make_certificate(conf: Path) -> None:
+def make_certificate(conf: Path) -> None:
+    """key.pem and cert.pem in `conf`, of mx.test and 127.0.0.1."""
     kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     names = ["-subj", "/CN=mx.test", "-addext", "subjectAltName=DNS:mx.test,IP:127.0.0.1"]
     files = ["-keyout", str(conf / "key.pem"), "-out", str(conf / "cert.pem")]

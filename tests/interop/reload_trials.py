@@ -260,12 +260,10 @@ def main() -> int:
     parser.add_argument("--reloads", type=int, default=360)
     parser.add_argument("--interval", type=float, default=1.0, help="seconds from one to the next (default 1)")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir="/run" if os.geteuid() == 0 else None) as machine:
-        Path(machine).chmod(0o755)
-        with new_site(Path(machine)) as site:
-            prepare(site)
-            with site.serving() as daemon:
-                outcome = trial(site, daemon, arguments.reloads, arguments.interval)
+    with new_site(Path("/run") if os.geteuid() == 0 else None) as site:
+        prepare(site)
+        with site.serving() as daemon:
+            outcome = trial(site, daemon, arguments.reloads, arguments.interval)
     print(outcome)
     judge(outcome)
     return 0

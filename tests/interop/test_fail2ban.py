@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from saslauthd_py.identity import Identity
 from saslauthd_py.log.output import STYLES
+from saslauthd_py.log.style import Asked
 from saslauthd_py.secret import Secret
+from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 from saslauthd_py.wire.saslauthd import NO, OK, Request, encode
+from tests.interop import dovecot
 from tests.interop.daemon import GROUP, PATIENCE, USER, Site, listener
 from tests.interop.mux import exchange
 
@@ -152,6 +159,74 @@ def test_fail2ban_counts_no_login_that_did_not_fail(site: Site, log: Path) -> No
             assert exchange(site.mux, encode(request("guessed", "192.0.2.10", said=b"wrong %d" % number))) == NO
         assert exchange(site.mux, encode(request("guessed", "192.0.2.10"))) == b"", "over a limit: try later"
     assert found(log) == ["192.0.2.10"] * 10
+
+
+def written(style: str, bodies: Iterable[bytes]) -> str:
+    """A log with these bodies."""
+    made, opening = STYLES[style], STYLES[style].opening(logging.INFO, int(time.time()))
+    return b"".join(made.LINE % (opening, body, b"smtpd[1]", number) for number, body in enumerate(bodies, 1)).decode()
+
+
+def escaped(service: str) -> bytes:
+    """As a parameter of Dovecot's protocol carries it."""
+    raw = service.encode().replace(b"\1", b"\0011")
+    return raw.replace(b"\t", b"\1t").replace(b"\r", b"\1r").replace(b"\n", b"\1n")
+
+
+def test_b6_fail2ban_reads_what_a_dovecot_listener_says_of_failures(style: str, tmp_path: Path) -> None:
+    """Mechanism and authzid stand in a line only where they are known; a name in the place of the authzid forges nothing either."""
+    failed, found_at = [], []
+    verdicts: tuple[Verdict, ...] = (Rejected(Reason.AUTHZID), UnknownUser())
+    cases = product(("PLAIN", "SCRAM-SHA-256", "EXTERNAL"), ("", "boss@example.test", *NAMES), verdicts)
+    for number, (mechanism, authzid, verdict) in enumerate(cases):
+        address = ip_address(f"10.{number}.0.1" if number % 2 else f"2001:db8:{number + 1:x}::1")
+        asked = Asked("smtp", "127.0.0.1:12345", address, 0.01, mechanism, authzid)
+        failed.append(STYLES[style].decision(NAMES[number % len(NAMES)], verdict, "users", asked, cached=bool(number % 2)))
+        found_at.append(str(address))
+    log = tmp_path / "log"
+    log.write_text(written(style, failed))
+    assert found(log) == found_at
+
+
+def test_b6_fail2ban_finds_who_failed_over_dovecot_s_protocol_and_no_refused_request(site: Site, log: Path) -> None:
+    """Name, authzid, service and address are the client's own words; base64 that is none, or a name that nobody can have, is no guess."""
+    with site.configuration.open("a") as written:
+        written.write("\n" + dovecot.listener(site.directory / "auth"))
+    failed = []
+    with site.serving(), dovecot.greeted(site.directory / "auth") as client:
+        for number, name in enumerate([*NAMES, "alice@example.test"], 1):
+            address = f"10.{number}.0.1" if number % 2 else f"2001:db8:{number:x}::1"
+            sasl = b64encode(f"{name if number % 3 else ''}\0{name}\0wrong".encode())
+            service = escaped(SERVICES[-number])
+            reply = client.ask(b"AUTH\t%d\tPLAIN\tservice=%b\trip=%b\tsecured\tresp=%b" % (number, service, address.encode(), sasl))
+            assert reply.startswith(b"FAIL\t%d\tuser=" % number), reply
+            failed.append(address)
+        for number, (rip, sasl) in enumerate(
+            (
+                (b"192.0.2.8", b"AAA"),
+                (b"192.0.2.8", b64encode(b"\0no\nbody\0wrong")),
+                (b"192.0.2.8", b64encode(b"no NUL in it")),
+                (f"x {_TAIL}".encode(), b64encode(b"\0nobody\0wrong")),
+                (b"fe80::1%" + FORGED.encode(), b64encode(b"\0nobody\0wrong")),
+            ),
+            1000,
+        ):
+            assert client.ask(b"AUTH\t%d\tPLAIN\tservice=smtp\trip=%b\tsecured\tresp=%b" % (number, rip, sasl)).startswith(b"FAIL\t")
+    assert sorted(found(log)) == sorted(failed)
+
+
+def test_b6_fail2ban_counts_no_refused_request_and_no_login_by_the_cache(style: str, tmp_path: Path) -> None:
+    """What was refused before anybody was asked is no guess: a client without TLS has the right password."""
+    made, address = STYLES[style], ip_address("192.0.2.7")
+    bodies = [made.refused(why, name.encode(), "/run/auth", address) for why in ("not base64", *NAMES) for name in ("", *NAMES)]
+    bodies += [
+        made.cached(name, "users", service, "/run/auth") + made.from_client(b"192.0.2.7", "PLAIN") for name in NAMES for service in NAMES
+    ]
+    bodies.append(made.decision(ALICE, Unavailable("over a limit", limited=True), "", Asked("smtp", "/run/auth", address, 0.01, "PLAIN")))
+    bodies.append(made.decision(ALICE, Accepted(Identity("alice")), "users", Asked("smtp", "/run/auth", address, 0.01, "LOGIN", "boss")))
+    log = tmp_path / "log"
+    log.write_text(written(style, bodies))
+    assert found(log) == []
 
 
 @pytest.mark.parametrize("front", ["%b %e %H:%M:%S mx saslauthd-py[4711]: ", "%Y-%m-%dT%H:%M:%S.123456+09:00 mx python3[4711]: "])

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.interop.daemon import PATIENCE, Site, listener, new_site
+from tests.interop.daemon import PATIENCE, Site, site_of
 from tests.interop.mux import NO, OK, exchange
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as machine:
-        os.chmod(machine, 0o755)  # noqa: S103 - the daemon's user finds its way through it
-        with new_site(Path(machine)) as site:
-            site.configure([listener(site.mux)])
-            site.add("alice@example.test", "pw1")
-            yield site
+    with site_of("alice@example.test") as site:
+        yield site
 
 
 def port() -> int:

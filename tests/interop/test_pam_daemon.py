@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.daemon import PATIENCE, Daemon
+from tests.interop.daemon import PATIENCE, Daemon, children_of, searchable
 from tests.interop.mux import NO, OK, exchange
 from tests.interop.pam_machine import UNIX, PamMachine, hashed, module, pam_machine
 from tests.interop.waiting import until
@@ -29,9 +29,8 @@ UNRULY = ("segfault", "exit", "abort", "hang", "hang-deaf", "print", "leak", "le
 
 @pytest.fixture(scope="module")
 def below() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as directory:
-        os.chmod(directory, 0o755)  # noqa: S103 - the daemon's user finds its way through it
-        yield Path(directory)
+    with searchable() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +70,7 @@ def ask(site: Site, login: str = "alice", *, secret: str = "pw1", service: str =
 
 
 def workers_of(daemon: Daemon) -> set[int]:
-    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-    return {int(child) for child in children} - {daemon.front}
+    return children_of(daemon.pid) - {daemon.front}
 
 
 @pytest.fixture(scope="module")

@@ -276,7 +276,7 @@ def test_status_of_a_daemon(shared: tuple[Site, Daemon]) -> None:
     assert str(site.mux) in said.out
     fields: dict[str, Any] = json.loads(run(site, "status", "--json").out)
     assert {one["name"] for one in fields["backends"]} >= {"users", "readers"}
-    assert {one["path"] for one in fields["listeners"]} == {str(site.mux), str(site.directory / "side")}
+    assert {one["name"] for one in fields["listeners"]} == {str(site.mux), str(site.directory / "side")}
     assert fields["pid"] == daemon.front
 
 
