@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from saslauthd_py import identity
 from saslauthd_py.backend import Backend, Keyed, Watched
@@ -78,10 +79,15 @@ class Member:
 
     def account(self, name: Identity) -> str:
         """What this backend calls the account, as `identity.account` makes it: where it ignores realms, one for all of them (rule B1)."""
-        try:
-            return identity.account(identity.render(self.login, name))
-        except InvalidIdentity:  # too long for any account there
-            return identity.account(name)
+        return _account(self.login, name)
+
+
+@lru_cache(maxsize=4096)
+def _account(login: str, name: Identity) -> str:  # asked for several times a login
+    try:
+        return identity.account(identity.render(login, name))
+    except InvalidIdentity:  # too long for any account there
+        return identity.account(name)
 
 
 @dataclass(frozen=True, slots=True)
