@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.interop.daemon import Daemon, Site, listener, new_site
+from tests.interop.daemon import Daemon, Site, listener, site_of
 from tests.interop.mux import OK, exchange
 
 REQUEST = b"".join(len(field).to_bytes(2, "big") + field for field in (b"alice", b"pw1", b"smtp", b"example.test"))
@@ -31,12 +29,8 @@ os.execv(sys.executable, [sys.executable, "-m", "saslauthd_py", *sys.argv[1:]])
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as machine:
-        os.chmod(machine, 0o755)  # noqa: S103 - the daemon's user finds its way through it
-        with new_site(Path(machine)) as site:
-            site.configure([listener(site.mux)])
-            site.add("alice@example.test", "pw1")
-            yield site
+    with site_of("alice@example.test") as site:
+        yield site
 
 
 def reload(daemon: Daemon, configuration: int) -> None:

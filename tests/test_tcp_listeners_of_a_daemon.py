@@ -7,13 +7,11 @@ import os
 import re
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.interop.daemon import PATIENCE, Daemon, Site, listener, new_site
+from tests.interop.daemon import PATIENCE, Daemon, Site, listener, site_of
 from tests.interop.waiting import until
 from tests.listeners.sockets import free_port
 
@@ -40,12 +38,8 @@ os.execv(sys.executable, [sys.executable, "-m", "saslauthd_py", *sys.argv[1:]])
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="saslauthd-py-") as machine:
-        os.chmod(machine, 0o755)  # noqa: S103 - the daemon's user finds its way through it
-        with new_site(Path(machine)) as site:
-            site.configure([listener(site.mux)])
-            site.add("alice@example.test", "pw1")
-            yield site
+    with site_of("alice@example.test") as site:
+        yield site
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from saslauthd_py.cli import secret_input
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.report import Column, Fields, Record, Rows
+from saslauthd_py.mechanisms.scram.keys import Unusable, prepared
 from saslauthd_py.passwords.scheme import Scheme
+from saslauthd_py.secret import Secret
 
 COLUMNS = (Column("SCHEME", 14), Column("MADE BY", 10), Column("AT A COST OF", 18), Column("READ AS", 30))
 
@@ -23,9 +25,19 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record | Row
     if arguments.bare and passwords.SCHEMES[name].sigils[0].startswith("{"):
         raise CommandFailed(Exit.USAGE, f"a record of {name} says nothing without its label: leave out --bare")
     secret = secret_input.given(arguments, environment) or secret_input.asked(environment)
-    encoding = passwords.make(name, secret, elsewhere=True)
+    encoding = passwords.make(name, _as_clients_hash(name, secret), elsewhere=True)
     text = encoding.text if arguments.bare else passwords.labelled(encoding)
     return Record({"hash": text, "scheme": name, "profile": cost.profile}, (text,))
+
+
+def _as_clients_hash(scheme: str, secret: Secret) -> Secret:
+    """For SCRAM a mail program prepares the password before it hashes it (RFC 5802 section 2.2)."""
+    if scheme not in passwords.SCRAM_SCHEMES:
+        return secret
+    try:
+        return Secret(prepared(secret))
+    except Unusable as error:
+        raise CommandFailed(Exit.BAD_INPUT, str(error)) from None
 
 
 def _cells(scheme: Scheme) -> tuple[str, ...]:

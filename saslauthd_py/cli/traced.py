@@ -177,7 +177,7 @@ _STEPS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "joined": lambda _: "the same is being asked already: one answer for both",
     "admission": _admission,
     "not-asked": _not_asked,
-    "unable": lambda facts: f"{facts['name']} is passed by: it can only try a password",
+    "unable": lambda facts: f"{facts['name']} can only try a password, and none was sent",
     "asking": lambda facts: f"{facts['name']}, whose turn has come",
     "backend": _backend,
     "rules": _rules,

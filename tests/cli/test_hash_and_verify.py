@@ -41,6 +41,16 @@ def test_hash_of_every_scheme_is_verified(scheme: str) -> None:
     assert (wrong.code, wrong.out, wrong.err) == (77, f"wrong  {profile}\n", "")
 
 
+@pytest.mark.parametrize("scheme", passwords.SCRAM_SCHEMES)
+def test_hash_for_scram_is_of_the_password_as_mail_programs_prepare_it(scheme: str) -> None:
+    made = invoke("hash", "--scheme", scheme, "--password-stdin", stdin=password("I\u00adX"))
+    assert (made.code, made.err) == (0, "")
+    assert passwords.verify(passwords.recognise(made.out.rstrip("\n")), Secret(b"IX"))
+    refused = invoke("hash", "--scheme", scheme, "--password-stdin", stdin=password("a\u200bb\ue000"))
+    assert (refused.code, refused.out) == (65, "")
+    assert "no SCRAM keys" in refused.err
+
+
 def test_hash_for_programs() -> None:
     outcome = invoke("hash", "--scheme", "ssha512", "--password-stdin", "--json", stdin=password(SECRET))
     fields = json.loads(outcome.out)

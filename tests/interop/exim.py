@@ -54,7 +54,7 @@ begin authenticators
 SOCKET = "/run/saslauthd-py/auth"
 """The socket's path in conf/exim."""
 
-_AUTHENTICATORS = (CONF / "authenticators").read_text().replace("{", "{{").replace("}", "}}").replace(f" = {SOCKET}", " = {socket}")
+_AUTHENTICATORS = (CONF / "authenticators").read_text()
 
 
 def listener(path: Path) -> str:
@@ -109,7 +109,7 @@ def running(directory: Path, auth: Path) -> Iterator[Exim]:
     make_certificate(conf)
     shutil.chown(conf / "key.pem", USER)
     [port] = free_ports(1)
-    text = _CONFIGURATION.format(program=PROGRAM, directory=directory, port=port) + _AUTHENTICATORS.format(socket=auth)
+    text = _CONFIGURATION.format(program=PROGRAM, directory=directory, port=port) + _AUTHENTICATORS.replace(f" = {SOCKET}", f" = {auth}")
     (conf / "exim.conf").write_text(text)
     command = [PROGRAM, "-C", str(conf / "exim.conf"), "-bdf"]
     with (directory / "exim.out").open("wb") as output:
