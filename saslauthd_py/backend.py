@@ -64,6 +64,10 @@ class Keyed(Protocol):
     def decoy(self, name: Identity, function: Hash) -> AccountKeys:
         """What an account without keys shows: always the same for the same name, and like real ones (rule F3). Never waits."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether what `lack` says is true of the accounts as they are now, so far as their changes were seen."""
+
     def lack(self, function: Hash) -> str:
         """Why not everybody can log in with this hash's keys, as last counted: one line; empty: everybody can. Never waits."""
 

@@ -124,12 +124,13 @@ async def find(account: str, credentials: Sequence[Credential], function: Hash, 
     Keys with another salt than the first's are left out (rule F3), and so is a broken record (rule D8); BrokenRecord is raised where
     nothing else is left.
     """
-    salt = salts.shared(account, credentials, function)
     found: list[tuple[int, Keys]] = []
     broken: BrokenRecord | None = None
     for credential in credentials:
         try:
-            of_this = stored(credential, function) or await _derived(credential, function, salt, derive)
+            of_this = stored(credential, function)
+            if of_this is None and (secret := _clear(credential)) is not None:
+                of_this = await derive(function, secret, *salts.shared(account, credentials, function))
         except BrokenRecord as error:
             broken = error
         else:
@@ -150,9 +151,9 @@ def make(account: str, secret: Secret, others: Sequence[Credential], salts: Salt
     return tuple(encoded(function, keys.derive(function, secret, *salts.shared(account, others, function))) for function in Hash)
 
 
-async def _derived(credential: Credential, function: Hash, salt: Salt, derive: Derive) -> Keys | None:
+def _clear(credential: Credential) -> Secret | None:
     secret = passwords.clear_text(credential.encodings)
-    return await derive(function, secret, *salt) if secret is not None and usable(secret) else None
+    return secret if usable(secret) else None
 
 
 def _readable(credential: Credential, function: Hash) -> Keys | None:

@@ -83,7 +83,7 @@ def offered(keys: AccountKeys, member: Member | None, answer: Verdict | KeysFoun
 
 
 def limited(entry: Entry) -> None:
-    """What admission said of an exchange before it began. It goes on over a limit too, in case its proof has a ticket."""
+    """What admission said of an exchange when its proof came. It goes on over a limit too, in case that has a ticket."""
     trace.note("limits", limits=len(entry.keys), met=entry.refused.cause if entry.refused else "")
 
 

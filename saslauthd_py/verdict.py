@@ -19,6 +19,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     SERVICE = "service"
     NETWORK = "network"
+    GROUP = "group"
     NO_ROUTE = "no-route"
     AUTHZID = "authzid"
 

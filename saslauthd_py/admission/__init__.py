@@ -111,8 +111,8 @@ class Admission:
         return entry
 
     def enter_exchange(self, address: Address | None, accounts: Iterable[str]) -> Entry:
-        """The same for a login in which no secret is sent. One that is refused goes on all the same: its proof may turn out to have a
-        ticket, which `claim` tells; `settle` sees to it that no other proof is answered.
+        """The same for a login in which no secret is sent, once its proof has come. One that is refused goes on all the same: the proof may
+        turn out to have a ticket, which `claim` tells; `settle` sees to it that no other proof is answered.
         """
         entry = Entry(self._keys(accounts, address))
         self._try_to_take(entry, self._now())
@@ -122,10 +122,6 @@ class Admission:
         """An exchange has shown the secret of this StoredKey (`keys.Keys`): it is `urgent` from now on if that has a ticket."""
         entry.ticket = self._mac(b"keyed ticket", _account(name) + stored_key)
         entry.urgent = self._tickets.holds(entry.ticket, self._now())
-
-    def leave(self, entry: Entry) -> None:
-        """An exchange ended before its proof: it costs nothing, for nothing could be learned from it."""
-        self._give_back(entry, self._now())
 
     def settle(self, entry: Entry, verdict: Verdict) -> Verdict:
         """Count how an attempt ended; returns what may be answered. Over a limit no holder of a ticket hears a no either."""

@@ -10,13 +10,14 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import trio
 
 from saslauthd_py.app.composition import Composed, Resources, Shared, composed, worker_names
 from saslauthd_py.app.offering import offered
 from saslauthd_py.app.trial import dialect
-from saslauthd_py.config.settings import Settings
+from saslauthd_py.config.settings import Listen, Settings
 from saslauthd_py.config.settings.listen import IN_CLEAR
 from saslauthd_py.front.dovecot import DovecotPort, Reading
 from saslauthd_py.front.held import Held
@@ -38,6 +39,11 @@ OFFERING = 10.0
 
 COUNTING = 0.2
 """Seconds that a start waits to know who has SCRAM keys. Whoever connects before that is known is not offered it."""
+
+RECOUNTING = 1.0
+"""Seconds that a failed login by keys may wait to know whether everybody has some: less than it is held back."""
+
+UNCOUNTED = "accounts have changed, and are being counted"
 
 HELD_LONGEST = 6.0
 """Seconds beyond the deadline that an answer may be held back: a module's delay, and the work that a no pretends."""
@@ -78,8 +84,7 @@ class Generation:
             async with composed(self.settings, self.resources, shared) as parts, trio.open_nursery() as nursery:
                 self._parts, self._nursery = parts, nursery
                 with trio.move_on_after(COUNTING):
-                    for count in parts.counts:
-                        await count()
+                    await self._count()
                 for keep in (*parts.keepers, self._offer):
                     nursery.start_soon(keep)
                 task_status.started()
@@ -156,15 +161,30 @@ class Generation:
         """Whether everybody can use SCRAM changes with the accounts."""
         while True:
             await trio.sleep(OFFERING)
+            with trio.move_on_after(OFFERING):
+                await self._count()
             for port in self.ports:
                 if isinstance(port, DovecotPort) and not port.retired:
                     port.offer(offered(port.reading.listen, self.parts.routes).mechanisms)
+
+    async def _count(self) -> None:
+        for count in self.parts.counts:
+            await count()
+
+    async def _withheld(self, listen: Listen, mechanism: str) -> str:
+        if listen.mechanisms is not None:
+            return ""
+        with trio.move_on_after(RECOUNTING):
+            await self._count()
+        why = offered(listen, self.parts.routes).withheld.get(mechanism, "")
+        return why or ("" if all(member.keyed.counted for member in self.parts.members.values() if member.keyed) else UNCOUNTED)
 
     def _port(self, number: int, bound: Bound, front: Front) -> OneRequestPort | DovecotPort:
         listen = bound.settings
         networks = allowed_networks(listen)
         admits = networks.allow if networks is not None else None
-        settings = PortSettings(number, listen.name, self.settings.server.deadline, allowed_ids(listen), admits)
+        withheld = partial(self._withheld, listen)
+        settings = PortSettings(number, listen.name, self.settings.server.deadline, allowed_ids(listen), admits, withheld)
         held = Held(self.settings.failure.delay, self.settings.failure.max_held_per_listener)
         self._helds.append(held)
         if listen.protocol == "dovecot":

@@ -28,6 +28,9 @@ _logger = logging.getLogger(__name__)
 
 BUG = Unavailable("bug, see the traceback")
 
+SALTED_ANEW = Unavailable("the account's salt or rounds changed during the exchange: whether its secret did, nobody can tell")
+"""As rule C8: a no might be a wrong one, and the client's next exchange will tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -39,22 +42,24 @@ class Exchange:
     deadline: float
 
     async def begin(self, route: Route | None, decoys: Decoys) -> KeyedLogin:
-        """Find the keys. Cancelled, it costs nothing."""
-        sought, admission = self.sought, self.grounds.admission
-        entry = admission.enter_exchange(sought.address, (UNROUTED,) if route is None else route.accounts(sought.identity))
-        steps.limited(entry)
+        """Find the keys. That is no guess, so it costs nothing; `enter` is for the proof."""
+        sought = self.sought
         heard: Heard[KeysAnswer] = Heard(self.late)
         try:
             shown = decoys.of(route, sought.identity, self.function)
             with trio.move_on_after(self.deadline):
                 shown, heard = await self._offer(route, shown)
-        except trio.Cancelled:
-            admission.leave(entry)
-            raise
         except Exception:
             _logger.exception("bug while keys were looked for; the login is answered as unavailable")
             shown, heard = decoys.spare(sought.identity, self.function), Heard(BUG)
-        return KeyedLogin(self, entry, heard, shown)
+        return KeyedLogin(self, (UNROUTED,) if route is None else route.accounts(sought.identity), heard, shown)
+
+    def enter(self, accounts: tuple[str, ...]) -> Entry:
+        """Take the tokens of a guess: the client has shown its proof. Before that it may wait and hold nobody up."""
+        entry = self.grounds.admission.enter_exchange(self.sought.address, accounts)
+        entry.judged = True
+        steps.limited(entry)
+        return entry
 
     async def look_again(self, member: Member, entry: Entry) -> KeysAnswer:
         """What the backend that gave the keys has now."""
@@ -106,11 +111,11 @@ class KeyedLogin:
     abandoned. Over a limit it goes on too; its proof then counts only if the same secret was accepted lately (rule D3).
     """
 
-    def __init__(self, exchange: Exchange, entry: Entry, heard: Heard[KeysAnswer], keys: AccountKeys) -> None:
+    def __init__(self, exchange: Exchange, accounts: tuple[str, ...], heard: Heard[KeysAnswer], keys: AccountKeys) -> None:
         self.keys = keys
         self.unavailable: Decision | None = None
         self._exchange = exchange
-        self._entry = entry
+        self._accounts = accounts
         self._heard = heard
         self._open = True
         if isinstance(heard.answer, Unavailable):
@@ -121,9 +126,7 @@ class KeyedLogin:
 
     def abandon(self) -> None:
         """The client has gone away before its proof: that costs nothing. Any number of times, and nothing once it is concluded."""
-        if self._open:
-            self._open = False
-            self._exchange.grounds.admission.leave(self._entry)
+        self._open = False
 
     async def conclude(self, step: Proved | Disproved) -> Decision:
         """Decide, by what the client has shown. Never raises for what clients or backends do. Cancelled, it counts as a failure.
@@ -133,22 +136,22 @@ class KeyedLogin:
         if not self._open:
             raise RuntimeError("a login is concluded once, and not after it was abandoned")
         self._open = False
-        self._entry.judged = True
+        entry = self._exchange.enter(self._accounts)
         confirmed = self._exchange.sought.identity
         verdict: Verdict = self._exchange.late
         try:
             with trio.move_on_after(self._exchange.deadline):
-                confirmed, verdict = await self._judge(step)
+                confirmed, verdict = await self._judge(step, entry)
         except Exception:
             _logger.exception("bug while a proof was judged; the login is answered as unavailable, and counts as an attempt")
             verdict = BUG
         if isinstance(verdict, Rejected | UnknownUser):
             verdict = self._heard.outage or verdict  # rule B4
-        verdict = self._exchange.grounds.admission.settle(self._entry, verdict)
-        steps.settled(self._entry, verdict)
+        verdict = self._exchange.grounds.admission.settle(entry, verdict)
+        steps.settled(entry, verdict)
         return self._decision(verdict, confirmed)
 
-    async def _judge(self, step: Proved | Disproved) -> tuple[Identity, Verdict]:
+    async def _judge(self, step: Proved | Disproved, entry: Entry) -> tuple[Identity, Verdict]:
         """The verdict, and whose it is."""
         asked, found = self._exchange.sought.identity, self._heard.answer
         if not isinstance(found, KeysFound):
@@ -156,14 +159,16 @@ class KeyedLogin:
         shown = dict(found.keys.secrets).get(step.credential) if isinstance(step, Proved) else None
         if shown is None or isinstance(step, Disproved):
             return asked, Rejected(Reason.WRONG_SECRET)
-        self._exchange.grounds.admission.claim(self._entry, asked, shown.stored_key)
-        steps.claimed(self._entry)
-        if self._entry.refused and not self._entry.urgent:
-            return asked, self._entry.refused
+        self._exchange.grounds.admission.claim(entry, asked, shown.stored_key)
+        steps.claimed(entry)
+        if entry.refused and not entry.urgent:
+            return asked, entry.refused
         member = self._heard.said[-1][0]  # keys end the chain
-        again = await self._exchange.look_again(member, self._entry)  # rule H3: the exchange may be older than the last password
+        again = await self._exchange.look_again(member, entry)  # rule H3: the exchange may be older than the last password
         if not isinstance(again, KeysFound):
             return asked, again
+        if (again.keys.salt, again.keys.rounds) != (shown.salt, shown.rounds):
+            return asked, SALTED_ANEW
         if dict(again.keys.secrets).get(step.credential) != shown:
             return asked, Rejected(Reason.WRONG_SECRET)
         verdict = self._permit(again, step.credential)

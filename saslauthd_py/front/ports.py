@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import trio
@@ -29,7 +29,8 @@ class PortSettings:
     """One listener's part of the configuration. `allowed`: user ids that may ask, None for whoever can open the socket.
 
     `deadline` in seconds, for a request and for our answer. `number` is the listener's own, in the key of every proof (rule C2).
-    `admits`: whether a TCP client with this address may ask; None where they have none.
+    `admits`: whether a TCP client with this address may ask; None where they have none. `withheld` says why a SASL mechanism is not
+    offered to everybody now, in one line; empty: it is.
     """
 
     number: int
@@ -37,3 +38,4 @@ class PortSettings:
     deadline: float
     allowed: frozenset[int] | None = None
     admits: Callable[[str], bool] | None = None
+    withheld: Callable[[str], Awaitable[str]] | None = None

@@ -40,7 +40,7 @@ def bind(spec: ListenerSpec) -> Listener:
     While it runs, umask and effective ids of the whole process are changed: call it before any thread is started.
     """
     _check_owner(spec)
-    with opened(spec.path) as directory, _reported(spec, directory), contextlib.ExitStack() as undo:
+    with opened(spec.path, foreign=spec.foreign) as directory, _reported(spec, directory), contextlib.ExitStack() as undo:
         _check_directory(directory, spec)
         with _acting(spec, directory):
             _clear(directory, os.path.basename(spec.path), spec.path)
@@ -57,7 +57,7 @@ def replace(spec: ListenerSpec, old: Listener) -> Listener:
     Whoever looked the name up before still connects to `old`: let it serve on for a while (rule H1). Raises ListenError.
     """
     _check_owner(spec)
-    with opened(spec.path) as directory, _reported(spec, directory), contextlib.ExitStack() as undo:
+    with opened(spec.path, foreign=spec.foreign) as directory, _reported(spec, directory), contextlib.ExitStack() as undo:
         _check_directory(directory, spec)
         name = os.path.basename(spec.path)
         if not os.path.samestat(directory.stat(name), old.inode):
@@ -83,7 +83,7 @@ def leads_to(listener: Listener) -> bool:
 def check(spec: ListenerSpec) -> None:
     """Raise what `bind` would for what can be told without binding: owner, directory, and whoever has the path already."""
     _check_owner(spec)
-    with opened(spec.path) as directory, _reported(spec, directory):
+    with opened(spec.path, foreign=spec.foreign) as directory, _reported(spec, directory):
         _check_directory(directory, spec)
         stale = _judge(directory, os.path.basename(spec.path), spec.path)
         if stale is not None:

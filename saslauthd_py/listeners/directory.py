@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from saslauthd_py.listeners.spec import ListenError
 
 _MAX_LINKS = 40  # as path_resolution(7)
+_QUEUE_DIRECTORIES = ("private", "public")
+_POSTFIX = "`postfix check` makes it with the right owner"  # made otherwise, it keeps Postfix from starting
 _OPEN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -67,10 +69,16 @@ def temporary_name(name: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(socket_path: str) -> Iterator[Directory]:
-    """The directory of `socket_path`. ListenError where it is missing, is none, or is reached by a link that is not to be trusted."""
+def opened(socket_path: str, *, foreign: bool = False) -> Iterator[Directory]:
+    """The directory of `socket_path`. ListenError where it is missing, is none, or is reached by a link that is not to be trusted.
+
+    `foreign`: the socket is for another user than the daemon's, whose program makes the directory, and may want it otherwise than we would.
+    """
     path = os.path.dirname(socket_path)
-    descriptor, safe = _walk(socket_path, path)
+    try:
+        descriptor, safe = _walk(socket_path, path)
+    except FileNotFoundError:
+        raise ListenError(f"{socket_path}: the directory {path} is missing: {_advice(path, foreign=foreign)}") from None
     try:
         yield Directory(path, descriptor, safe)
     finally:
@@ -78,6 +86,7 @@ def opened(socket_path: str) -> Iterator[Directory]:
 
 
 def _walk(socket_path: str, path: str) -> tuple[int, bool]:
+    """Raises FileNotFoundError, ListenError."""
     here, safe, links = os.open("/", _OPEN), True, 0
     components = _components(path)
     try:
@@ -110,10 +119,11 @@ def _components(path: str) -> list[str]:
 
 
 def _step(socket_path: str, path: str, name: str, here: int) -> int:
+    """As `_walk`."""
     try:
         there = os.open(name, _OPEN, dir_fd=here)
     except FileNotFoundError:
-        raise ListenError(f"{socket_path}: the directory {path} is missing: {_advice(path)}") from None
+        raise
     except OSError as error:
         raise ListenError(f"{socket_path}: cannot enter {name} in {path}: {error.strerror}") from error
     if stat.S_IFMT(os.fstat(there).st_mode) not in (stat.S_IFDIR, stat.S_IFLNK):
@@ -122,7 +132,11 @@ def _step(socket_path: str, path: str, name: str, here: int) -> int:
     return there
 
 
-def _advice(path: str) -> str:
+def _advice(path: str, *, foreign: bool) -> str:
+    if os.path.basename(path) in _QUEUE_DIRECTORIES and "postfix" in os.path.basename(os.path.dirname(path)):
+        return f"it is Postfix's own: {_POSTFIX}"
+    if foreign:
+        return f"it is for the program whose user the socket gets, and that makes it (Postfix: {_POSTFIX})"
     make = f"`install -d -m 0755 {path}`"
     for volatile in ("/run/", "/var/run/"):
         if path.startswith(volatile):

@@ -24,7 +24,7 @@ class ListenError(Exception):
 class ListenerSpec:
     """A UNIX socket to be bound: its absolute path, its owner and group, its permission bits, and of which type it is.
 
-    Raises ListenError for a path that no client could connect to.
+    `foreign`: the owner is not the daemon's user. Raises ListenError for a path that no client could connect to.
     """
 
     path: str
@@ -32,6 +32,7 @@ class ListenerSpec:
     gid: int
     mode: int
     type: socket.SocketKind = socket.SOCK_STREAM
+    foreign: bool = False
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/") or "\0" in self.path or self.path.rsplit("/", 1)[1] in ("", ".", ".."):
@@ -46,7 +47,8 @@ def resolve(user: str | None, group: str | None, mode: int, path: str, default_i
     The owner is the daemon's user then, and the group the first of sasl and saslauth that exists, else the daemon's. A process that
     is not root takes one of them only where it is a member, for it could not give the socket to it. Raises ListenError.
     """
-    return ListenerSpec(path, _uid(user, path, default_ids), _gid(group, path, default_ids), mode)
+    uid = _uid(user, path, default_ids)
+    return ListenerSpec(path, uid, _gid(group, path, default_ids), mode, foreign=uid != default_ids.uid)
 
 
 def _uid(user: str | None, path: str, default_ids: Ids) -> int:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from saslauthd_py import passwords
 from saslauthd_py.credential import Encoding
@@ -40,11 +41,21 @@ _ROUNDS = re.compile(r"rounds=([0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How the SCRAM keys of main secrets for one hash are kept: `stored` so many, with mostly so many `rounds`; `clear`: derived ones."""
+    """How the SCRAM keys of main secrets for one hash are kept: stored ones, how many by their `rounds`; `clear`: derived ones."""
 
-    stored: int = 0
-    rounds: int | None = None
+    rounds: Mapping[int, int] = field(default_factory=dict)
     clear: int = 0
+
+    @property
+    def stored(self) -> int:
+        """How many, whatever their rounds."""
+        return sum(self.rounds.values())
+
+    def common(self, derived: int) -> int:
+        """The rounds that most accounts show, where `derived` are those of keys that are not stored; the fewest of as many."""
+        shown = Counter(self.rounds)
+        shown[derived] += self.clear
+        return min(shown, key=lambda rounds: (-shown[rounds], rounds))
 
 
 def common_profile(connection: sqlite3.Connection) -> str | None:
@@ -56,9 +67,9 @@ def kept(connection: sqlite3.Connection, function: Hash) -> Kept:
     """As `Kept` says."""
     scheme = function.mechanism.lower()
     found = dict(connection.execute(KEPT, (f"{scheme} ", f"{scheme}!")))
-    common = _ROUNDS.search(_most(found) or "")
+    rounds = {int(read[1]): many for profile, many in found.items() if (read := _ROUNDS.search(profile))}
     clear = dict(connection.execute(KEPT, ("plain", "plain!")))
-    return Kept(sum(found.values()), int(common[1]) if common else None, sum(clear.values()))
+    return Kept(rounds, sum(clear.values()))
 
 
 def without(connection: sqlite3.Connection, scheme: str) -> Iterator[tuple[str, Encoding | None]]:

@@ -77,14 +77,6 @@ def test_d3_time_that_goes_by_in_an_exchange_does_not_turn_later_into_no_for_a_t
     assert desk.admission.settle(entry, WRONG) == later
 
 
-def test_d2_who_leaves_gets_the_token_back_once(desk: Desk) -> None:
-    desk.ask(WRONG)
-    entry = desk.enter()
-    desk.admission.leave(entry)
-    desk.admission.leave(entry)
-    assert [one.failures for one in desk.admission.top(1)] == [1.0]
-
-
 def test_d3_ticket_is_of_account_and_key(desk: Desk) -> None:
     assert desk.ask(YES, KEY) == YES
     later = desk.over()

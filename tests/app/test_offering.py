@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from saslauthd_py.app.offering import Offered, offered
@@ -10,7 +12,7 @@ from saslauthd_py.config.settings import Listen
 from saslauthd_py.identity import Identity
 from saslauthd_py.keys import AccountKeys, Hash
 from saslauthd_py.queue import Queue
-from saslauthd_py.routing import Member, Route, Routes
+from saslauthd_py.routing import Member, Next, Route, Routes
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import UnknownUser, Verdict
 
@@ -42,6 +44,10 @@ class Backend:
 
     def lack(self, function: Hash) -> str:
         return self.lacks.get(function, "")
+
+    @property
+    def counted(self) -> bool:
+        return True
 
 
 def keyed(name: str, **lacks: str) -> Member:
@@ -83,6 +89,16 @@ def test_one_backend_that_has_no_keys_withholds_scram_from_all() -> None:
 def test_a_backend_of_two_routes_is_named_once() -> None:
     found = offered(listen(), Routes([route(SYSTEM, realm="a.test"), route(SYSTEM, realm="b.test")]))
     assert set(found.withheld.values()) == {"backend system: it can only try a password, and has no keys"}
+
+
+def test_an_exchange_cannot_ask_the_next_backend_after_a_no() -> None:
+    asks_on = frozenset({Next.UNKNOWN, Next.REJECTED})
+    alone, before = route(keyed("users")), route(keyed("users"), keyed("more"))
+    assert offered(listen(), Routes([replace(alone, next_on=asks_on)])).withheld == {}
+    assert offered(listen(), Routes([before])).withheld == {}
+    found = offered(listen(), Routes([replace(before, next_on=asks_on)]))
+    assert found.mechanisms == ("PLAIN", "LOGIN")
+    assert all("next_on" in why for why in found.withheld.values())
 
 
 def test_routes_of_other_listeners_say_nothing_here() -> None:

@@ -81,6 +81,10 @@ class ScriptedKeys:
     def lack(self, function: Hash) -> str:
         return ""
 
+    @property
+    def counted(self) -> bool:
+        return True
+
     async def _said(self, name: Identity) -> KeysAnswer | Verdict | None:
         self.asked.append(name)
         if self.gate is not None:

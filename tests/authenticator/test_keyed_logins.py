@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -158,6 +159,12 @@ async def test_d9_authzid_that_no_grant_allows_fails_whatever_the_proof(autojump
         for secret in (b"pw1", b"wrong"):
             decision = await login(it, secret, sought(authzid="bob@example.test"))
             assert decision == Decision(Rejected(Reason.AUTHZID), "alice@example.test", "users")
+
+
+async def test_b4_outage_is_told_at_once_to_who_may_not_act_so_too(autojump_clock: MockClock) -> None:
+    async with desk(one(says_keys(Unavailable("down"))), users=ScriptedBackend()) as it:
+        begun = await begin(it, sought(authzid="bob@example.test"))
+        assert begun.unavailable == Decision(Unavailable("down"), "alice@example.test", "users")
 
 
 async def test_who_may_act_as_another_is_logged_in_as_that_other(autojump_clock: MockClock) -> None:
@@ -421,3 +428,22 @@ async def test_function_of_the_exchange_reaches_the_backend(autojump_clock: Mock
     assert functions == list(Hash)
     assert shown == [salt_of(ALICE, f"decoy{function}") for function in Hash]
     assert SHA256 in functions
+
+
+async def test_h3_salt_that_changes_during_an_exchange_makes_no_wrong_no(autojump_clock: MockClock) -> None:
+    other = replace(keys_of(b"pw1"), salt=salt_of(ALICE, "anew"))
+    again = KeysFound(ALICE, AccountKeys(other.salt, ROUNDS, ((1, other),)), {1: UNRESTRICTED})
+    async with desk(one(keys := ScriptedKeys()), users=ScriptedBackend()) as it:
+        begun = await begin(it)
+        keys.answers = [again]
+        verdict = (await begun.conclude(exchange(begun.keys, b"pw1"))).verdict
+        assert isinstance(verdict, Unavailable)
+        assert "changed" in verdict.cause
+
+
+async def test_h3_salt_that_changes_to_other_rounds_makes_no_wrong_no(autojump_clock: MockClock) -> None:
+    again = KeysFound(ALICE, AccountKeys(salt_of(ALICE), ROUNDS + 1, ()), {})  # and this secret is shut out by another's salt (F3)
+    async with desk(one(keys := ScriptedKeys()), users=ScriptedBackend()) as it:
+        begun = await begin(it)
+        keys.answers = [again]
+        assert isinstance((await begun.conclude(exchange(begun.keys, b"pw1"))).verdict, Unavailable)

@@ -38,8 +38,8 @@ def facts(steps: list[Step], name: str) -> trace.Facts:
 async def test_login_by_keys(autojump_clock: MockClock) -> None:
     steps = await traced()
     assert names(steps) == [
-        *("route", "limits", "unable", "asking", "backend", "keys"),
-        *("proof", "asking", "backend", "rules", "counted"),
+        *("route", "unable", "asking", "backend", "keys"),
+        *("limits", "proof", "asking", "backend", "rules", "counted"),
     ]
     assert facts(steps, "limits") == {"limits": 1, "met": ""}
     assert facts(steps, "unable") == {"name": "system"}
@@ -51,7 +51,7 @@ async def test_login_by_keys(autojump_clock: MockClock) -> None:
 
 async def test_decoy_is_told_with_what_it_is_for(autojump_clock: MockClock) -> None:
     steps = await traced("nobody@example.test")
-    assert names(steps)[-2:] == ["decoy", "counted"]
+    assert names(steps)[-3:] == ["decoy", "limits", "counted"]
     assert facts(steps, "decoy") == {
         "backend": "system", "rounds": 4096, "secrets": 0, "verdict": "rejected", "reason": "unknown-user",
     }  # fmt: skip

@@ -283,3 +283,15 @@ async def test_file_of_a_realm_that_never_had_accounts_may_go_without_a_word(tmp
         path.unlink()
         assert await ask(it) == UnknownUser()
     assert "gone" not in caplog.text
+
+
+async def test_f3_one_line_of_other_rounds_changes_nothing_for_many_in_clear_text(path: Path) -> None:
+    clear = [f"{name}@example.test:{{PLAIN}}pencil\n" for name in ("bob", "carol", "dave")]
+    written(path, *clear)
+    async with backend(path) as it:
+        before = (await find(it, BOB)).keys
+        assert before.rounds == it.decoy(ALICE, Hash.SHA256).rounds == keying.ROUNDS
+        written(path, *clear, scram("alice@example.test"))
+        assert (await find(it)).keys.rounds == 4096
+        assert (await find(it, BOB)).keys == before
+        assert it.decoy(Identity("nobody", "example.test"), Hash.SHA256).rounds == keying.ROUNDS

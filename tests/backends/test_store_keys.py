@@ -604,3 +604,13 @@ async def test_options_rounds_are_those_of_new_keys_alone(store: Store, path: st
 def test_salts_of_the_store_are_made_by_its_own_key(store: Store, path: str) -> None:
     with Store.open(path) as opened:
         assert Salts(opened.decoy_key()).decoy("a", Hash.SHA256).rounds == keying.ROUNDS == StoreOptions().scram_rounds
+
+
+async def test_f3_nobody_shows_the_rounds_of_most_where_most_keys_are_derived(store: Store, path: str) -> None:
+    add(path, BOB, HASHED, keying.encoded(Hash.SHA256, Keys(b"salt", 7777, bytes(32), bytes(32))))
+    add(path, USER, CLEAR)
+    add(path, Identity("carol", "example.test"), CLEAR)
+    async with backend(path) as it:
+        await it.count_keys()
+        shown = (await keys(it)).keys.rounds
+        assert it.decoy(Identity("nobody", "example.test"), Hash.SHA256).rounds == shown

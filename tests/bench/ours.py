@@ -21,7 +21,9 @@ from tests.bench import processes
 from tests.bench.accounts import Account, fill
 from tests.bench.failures import BenchError
 from tests.interop.daemon import front_of
+from tests.interop.directory_tree import PEOPLE
 from tests.interop.pam_machine import PamMachine
+from tests.interop.slapd import Slapd
 
 _SERVE = (sys.executable, "-m", "saslauthd_py", "serve")
 _USER = "nobody"
@@ -72,6 +74,19 @@ path = "{path}"
 [[route]]
 realm = "*"
 backends = ["users"]
+"""
+
+_LDAP = """\
+[backend.directory]
+type = "ldap"
+servers = ["{server.ldap}"]
+bind_dn = "{server.service}"
+password_file = "{password}"
+base = "{base}"
+{dn_cache}
+[[route]]
+realm = "{realm}"
+backends = ["directory"]
 """
 
 _SYSTEM = """\
@@ -152,6 +167,18 @@ def install_dovecot(directory: str, path: str, *, cached: bool = True) -> Instal
     backend = _PASSWD_FILE.format(path=path, cache="" if cached else 'cache = "0s"\n')
     installation = Installation(directory) if cached else Installation(directory, lifetime=0.0)
     return _configured(installation, backend, protocol="dovecot")
+
+
+def install_ldap(directory: str, server: Slapd, realm: str, *, dn_cache: bool) -> Installation:
+    """The configuration to serve logins in `realm` by the people of a directory; `dn_cache`: as by default, or not at all."""
+    os.mkdir(directory, 0o755)
+    password = Path(directory, "password")
+    password.touch(0o600)
+    os.chown(password, owner().pw_uid, owner().pw_gid)
+    password.write_text(server.service_password)
+    cache = "" if dn_cache else 'dn_cache = "0s"\n'
+    backend = _LDAP.format(server=server, password=password, base=PEOPLE, dn_cache=cache, realm=realm)
+    return _configured(Installation(directory, lifetime=0.0), backend)
 
 
 def install_in(machine: PamMachine, kind: Literal["pam", "shadow"], sections: str = "") -> Installation:

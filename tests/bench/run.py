@@ -16,7 +16,7 @@ from dataclasses import asdict
 # Last, so that an installed saslauthd_py is the one that is measured.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.bench import causes, compare, dovecot, flood, growth, hotspots, stalls, starting
+from tests.bench import causes, compare, dovecot, flood, growth, hotspots, ldap, stalls, starting
 from tests.bench.bench import Bench
 from tests.bench.failures import BenchError
 from tests.bench.generator import Generator
@@ -25,6 +25,7 @@ from tests.bench.report import Section, render
 SCENARIOS: dict[str, Callable[[Bench], Iterator[Section]]] = {
     "compare": compare.run,
     "dovecot": dovecot.run,
+    "ldap": ldap.run,
     "stalls": stalls.run,
     "flood": flood.run,
     "causes": causes.run,
@@ -88,7 +89,7 @@ def _options() -> argparse.ArgumentParser:
         "--requests",
         type=int,
         default=100_000,
-        help="in one run of a comparison, a quarter with one client, twice as many with Dovecot (default: %(default)s)",
+        help="in one run of a comparison, a quarter with one client and with LDAP, twice as many with Dovecot (default: %(default)s)",
     )
     add("--identities", type=int, default=10_000, help="accounts that log in (default: %(default)s)")
     add("--tries", type=float, default=1.0, metavar="PART", help=f"of the tries a cause: {_TRIES} (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""The peer: Cyrus saslauthd in namespaces of its own, with its shadow mechanism and its cache, or with PAM.
+"""The peer: Cyrus saslauthd in namespaces of its own, with its shadow mechanism and its cache, with PAM, or with LDAP.
 
 It sees a passwd and a shadow file of ours in place of the machine's.
 """
@@ -37,6 +37,14 @@ exec cat >/dev/null
 """
 
 
+_START_LDAP = f"""
+set -e
+LDAPNOINIT=1 saslauthd -a ldap -n {_PROCESSES} -O "$1/saslauthd.conf" -m "$1"
+exec cat >/dev/null
+"""
+"""Its own file alone says how, and not the machine's ldap.conf."""
+
+
 class CacheStatistics(NamedTuple):
     """The head of cache.mmap behind its 64 bytes of magic (saslauthd/cache.h: struct stats)."""
 
@@ -62,7 +70,7 @@ def cache_statistics(path: str) -> CacheStatistics:
 
 @dataclass(slots=True)
 class Stock:
-    """A running daemon. `path` is its directory; `lifetime`: seconds that it remembers a login, and `misses`, are of one with a cache."""
+    """A running daemon. `path` is its directory; `lifetime`: seconds that it remembers a login, of one with a cache."""
 
     path: str
     namespace: subprocess.Popen[bytes]
@@ -79,9 +87,15 @@ class Stock:
         """The daemon's processes, without those that hold its namespaces."""
         return tuple(pid for pid in processes.below(self.namespace.pid) if processes.name(pid) == "saslauthd")
 
-    def misses(self) -> int:
-        """How many logins the cache has not decided since the last call. Several are never counted as none, though races may lose one."""
-        before, self._misses = self._misses, cache_statistics(os.path.join(self.path, "cache.mmap")).misses
+    def misses(self) -> int | None:
+        """How many logins the cache has not decided since the last call. Several are never counted as none, though races may lose one.
+
+        None: it has no cache.
+        """
+        cache = os.path.join(self.path, "cache.mmap")
+        if not os.path.exists(cache):
+            return None
+        before, self._misses = self._misses, cache_statistics(cache).misses
         return self._misses - before
 
 
@@ -104,6 +118,17 @@ def started_in(machine: PamMachine) -> Iterator[Stock]:
     path.mkdir(mode=0o755)
     with contained(_START_PAM, str(path), prefix=machine.prefix) as namespace:
         yield _ready(Stock(str(path), namespace))
+
+
+@contextmanager
+def started_ldap(path: str, configuration: str) -> Iterator[Stock]:
+    """The daemon with LDAP, and `configuration` as its saslauthd.conf. `path` is made, and only for one run. BenchError as `started`."""
+    check("saslauthd", "sasl2-bin")
+    os.mkdir(path, 0o755)
+    with open(os.path.join(path, "saslauthd.conf"), "w", opener=_private) as file:
+        file.write(configuration)
+    with contained(_START_LDAP, path) as namespace:
+        yield _ready(Stock(path, namespace))
 
 
 def _write_accounts(path: str, names: list[str], encoding: str) -> None:

@@ -151,13 +151,22 @@ def test_h2_an_address_beyond_this_machine_names_its_clients(address: str, tmp_p
     listen = listener(address=address, networks=networks)
     assert listen.exposed
     assert listen.networks == tuple(map(ip_network, networks))
-    (warning,) = warned(f'{DOVECOT}address = "{address}"\nnetworks = ["192.0.2.25/32", "2001:db8::25/128"]\n{REST}', tmp_path)
+    (warning,) = warned(
+        f'{DOVECOT}address = "{address}"\nnetworks = ["192.0.2.25/32", "2001:db8::25/128"]\ntrust = "none"\n{REST}', tmp_path
+    )
     assert warning.startswith("3: listen[0].address: passwords come to it over the network in clear")
 
 
-@pytest.mark.parametrize("keys", ['address = "127.0.0.1:12345"', 'address = "[::1]:1"\nnetworks = ["::1/128"]', 'path = "/run/a"'])
+@pytest.mark.parametrize(
+    "keys", ['address = "127.0.0.1:12345"\ntrust = "tls"', 'address = "[::1]:1"\nnetworks = ["::1/128"]\ntrust = "none"', 'path = "/run/a"']
+)
 def test_h2_on_this_machine_there_is_nothing_to_warn_of(keys: str, tmp_path: Path) -> None:
     assert warned(f"{DOVECOT}{keys}\n{REST}", tmp_path) == []
+
+
+def test_d10_a_tcp_listener_that_believes_nothing_without_being_told_so_is_a_warning(tmp_path: Path) -> None:
+    (warning,) = warned(f'{DOVECOT}address = "127.0.0.1:12345"\n{REST}', tmp_path)
+    assert warning.startswith("1: listen[0]: neither the address nor the TLS of mail clients is believed here")
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,10 @@ class KeyedBackend(ScriptedBackend):
     def lack(self, function: Hash) -> str:
         return ""
 
+    @property
+    def counted(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True)
 class Build:
@@ -89,6 +93,7 @@ class Build:
     allowed: frozenset[int] | None = None
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     grants: tuple[ProxyUser, ...] = ()
+    withheld: str = ""
 
 
 class Client:
@@ -184,7 +189,10 @@ def plain(name: str = "alice@example.test", secret: str = PASSWORD, authzid: str
 
 
 def _port(listener: socket.socket, path: str, build: Build, front: Front) -> DovecotPort:
-    settings = PortSettings(0, path, build.deadline, build.allowed)
+    async def withheld(_mechanism: str) -> str:
+        return build.withheld
+
+    settings = PortSettings(0, path, build.deadline, build.allowed, withheld=withheld)
     return DovecotPort(listener, Reading(build.listen), settings, front, Held(build.delay, 50))
 
 

@@ -483,6 +483,30 @@ async def test_clients_that_were_offered_more_are_closed_when_they_are_idle(tmp_
         assert (await again.line()).startswith(b"OK\t1\t")
 
 
+async def test_d6_scram_that_is_withheld_lets_in_who_has_keys_and_tells_all_others_to_come_later(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """An smtpd that was told of it before goes on offering it: a right password must never be refused, nor a missing key be told."""
+    build = replace(Build(), offered=("PLAIN", "LOGIN"), withheld="backend users: gus has no keys")
+    async with running(tmp_path, build) as front:
+        client = await front.connect()
+        assert await scram(client, Hash.SHA256) == b"OK\t1\tuser=alice@example.test"
+        for name, secret in (("alice@example.test", "no"), ("nobody@example.test", "pw1")):
+            assert await scram(await front.connect(), Hash.SHA256, name, secret) == b""
+        await client.auth(2, "PLAIN", plain(secret="no"))
+        assert (await client.line()).startswith(b"FAIL\t2\t")
+    lines = front.lines()
+    assert all("gus has no keys" in line for line in lines[1:3])
+
+
+async def test_listener_that_names_its_mechanisms_takes_no_others(tmp_path: Path, autojump_clock: MockClock) -> None:
+    build = replace(listening(mechanisms=["PLAIN"]), offered=("PLAIN",))
+    async with running(tmp_path, build) as front:
+        client = await front.connect()
+        await client.auth(1, "SCRAM-SHA-256", Scram(Hash.SHA256, "alice@example.test", Secret(b"pw1")).first())
+        assert b"unsupported" in await client.line()
+
+
 async def test_bug_in_a_task_ends_its_connection_alone(tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(tmp_path) as front:
         client, other = await front.connect(), await front.connect()

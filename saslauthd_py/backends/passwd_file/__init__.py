@@ -146,7 +146,7 @@ class PasswdFileBackend:
         return await self._by_line(name, self._vouched, judges=False)
 
     def decoy(self, name: Identity, function: Hash) -> AccountKeys:
-        """As `Keyed.decoy`: with the rounds that most keys of this hash have in the files in use."""
+        """As `Keyed.decoy`: with the rounds that most keys of this hash have in the files in use, stored and derived."""
         return self._salts(function).decoy(self.account(name) or str(name), function)
 
     def lack(self, function: Hash) -> str:
@@ -163,6 +163,11 @@ class PasswdFileBackend:
         if not isinstance(found, Index):
             return found.cause if found is not None else f"{path}: not read yet"
         return found.keyless[function].line(function, f"`saslauthd-py hash --scheme {keying.scheme(function)}` makes what {path} needs")
+
+    @property
+    def counted(self) -> bool:
+        """As `Keyed.counted`."""
+        return True
 
     async def count_keys(self) -> None:
         """Wait until what `lack` says is up to date."""
@@ -248,8 +253,10 @@ class PasswdFileBackend:
         return Unavailable(f"{self._path(login.realm)}:{line.number}: {fault}")
 
     def _salts(self, function: Hash) -> Salts:
-        common = self._rounds(function).most_common(1)
-        return Salts(self._key, common[0][0] if common else keying.ROUNDS)
+        """With the rounds that most lines show: where most are clear text, a line with others' keys changes nothing for them."""
+        shown = self._rounds(function)
+        shown[keying.ROUNDS] += self._profiles["plain"]
+        return Salts(self._key, min(shown, key=lambda rounds: (-shown[rounds], rounds)))
 
     def _rounds(self, function: Hash) -> Counter[int]:
         beginning = f"{keying.scheme(function)} rounds="

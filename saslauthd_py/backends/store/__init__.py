@@ -108,8 +108,8 @@ class StoreBackend:
         return Accepted(found.identity, main.restrictions, main.id, sole=len(found.credentials) == 1, replayable=False)
 
     def decoy(self, name: Identity, function: Hash) -> AccountKeys:
-        """As `Keyed.decoy`: with the rounds that most stored keys of this hash have."""
-        rounds = self._census.kept[function].rounds if self._census is not None else None
+        """As `Keyed.decoy`: with the rounds that most accounts show for this hash."""
+        rounds = self._census.kept[function].common(self._options.scram_rounds) if self._census is not None else None
         return self._salts.decoy(self.account(name) or str(name), function, rounds)
 
     def lack(self, function: Hash) -> str:
@@ -119,6 +119,11 @@ class StoreBackend:
         commanded = "saslauthd-py user passwd --scram"
         upgraded = "a PLAIN or LOGIN login makes them" if self._options.scram_upgrade else "scram_upgrade = true"
         return self._census.keyless[function].line(function, f"{commanded}, or {upgraded}")
+
+    @property
+    def counted(self) -> bool:
+        """As `Keyed.counted`."""
+        return not (self._stale or self._counting.locked())
 
     async def count_keys(self) -> None:
         """Count who has keys, if anything has changed since it was counted; what `lack` says is up to date then."""

@@ -55,6 +55,7 @@ def errors(parts: Parts) -> Iterator[Finding]:
 def warnings(parts: Parts) -> Iterator[Finding]:
     """Everything that is allowed and hardly meant."""
     yield from _open_to_networks(parts)
+    yield from _not_believed(parts)
     used = {name for route in parts.route if route is not None for name in route.backends}
     for name in parts.backend:
         if name not in used:
@@ -119,6 +120,16 @@ def _open_to_networks(parts: Parts) -> Iterator[Finding]:
             yield Finding(("listen", place, "address"), IN_CLEAR)
         if listen.networks and not any(_reaches(network, listen.address) for network in listen.networks):
             yield Finding(("listen", place, "networks"), f"nobody from there can reach {quoted(listen.name)}: all who ask are refused")
+
+
+def _not_believed(parts: Parts) -> Iterator[Finding]:
+    for place, listen in enumerate(parts.listen):
+        if listen is not None and listen.address is not None and listen.trust is None:
+            text = (
+                "neither the address nor the TLS of mail clients is believed here: limits, networks and fail2ban see none; "
+                'say trust = "tls" if only the mail server can connect, or trust = "none" if that is meant'
+            )
+            yield Finding(("listen", place), text)
 
 
 def _reaches(network: IPv4Network | IPv6Network, address: TcpAddress) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -16,8 +17,9 @@ from saslauthd_py.front.dovecot.known import Known
 from saslauthd_py.front.dovecot.reading import asked
 from saslauthd_py.identity import Identity, InvalidIdentity
 from saslauthd_py.log.style import Asked
+from saslauthd_py.mechanisms import plain
 from saslauthd_py.mechanisms.exchange import Challenge, Disproved, Failed, NeedCertificate, NeedKeys, NeedPassword, Proved, Step
-from saslauthd_py.mechanisms.table import MECHANISMS
+from saslauthd_py.mechanisms.table import MECHANISMS, Need
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Rejected, Unavailable, UnknownUser
 from saslauthd_py.wire.dovecot import REJECTED, UNAVAILABLE, Auth, Failure
@@ -56,7 +58,7 @@ class Exchange:
     def begin(self) -> None:
         """Take the first step, with the initial response if there is one."""
         if failure := self._session.port.reading.refusal(self._auth):
-            self._refuse(f"{self._auth.mechanism} without TLS, and require_tls is set", failure=failure)
+            self._refuse(f"{self._auth.mechanism} without TLS, and require_tls is set", self._plain_name(), failure)
             return
         initial = self._auth.initial
         self._take(MECHANISMS[self._auth.mechanism].begin(None if initial is None else initial.reveal()))
@@ -164,6 +166,7 @@ class Exchange:
 
     async def _tell(self, decision: Decision, final: bytes | None) -> None:
         session, port, reading = self._session, self._session.port, self._session.port.reading
+        decision = await self._weighed(decision)
         address = reading.address(self._auth)
         seconds = trio.current_time() - self._arrived
         line = Asked(reading.service(self._auth), port.path, address, seconds, self._auth.mechanism, self._authzid)
@@ -181,6 +184,16 @@ class Exchange:
                 if session.is_open(self.request):
                     session.fail(self.request, REJECTED, name)
 
+    async def _weighed(self, decision: Decision) -> Decision:
+        """A no by keys is one only where everybody has some: else it may say no more than that this account has none (and an smtpd that
+        was told of the mechanism before goes on offering it). So it is "later" then, to all that fail alike (rule D6).
+        """
+        verdict, mechanism = decision.verdict, self._auth.mechanism
+        if not isinstance(verdict, Rejected | UnknownUser) or MECHANISMS[mechanism].need is not Need.KEYS:
+            return decision
+        why = await self._session.port.withheld(mechanism)
+        return replace(decision, verdict=Unavailable(f"{mechanism} is not offered to all here: {why}")) if why else decision
+
     async def _tell_outage(self, name: Identity) -> None:
         """By the end of the connection, where that hurts no other request that waits for us (rule E4)."""
         session = self._session
@@ -195,6 +208,16 @@ class Exchange:
         port = self._session.port
         port.record.refused(why, port.path, self._session.connection.peer, login, port.reading.address(self._auth))
         self._session.fail(self.request, failure, None)
+
+    def _plain_name(self) -> bytes:
+        """Who tries, where the first message says it: for the log of a login that goes no further."""
+        initial = self._auth.initial
+        if self._auth.mechanism != "PLAIN" or initial is None:
+            return b""
+        try:
+            return plain.parse(initial.reveal()).authcid.encode()
+        except plain.MalformedPlain:
+            return b""
 
     def _names(self, authzid: str, authcid: str) -> tuple[Identity, Identity | None]:
         name, acting = self._session.port.reading.names(authzid, authcid)

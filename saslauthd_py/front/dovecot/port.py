@@ -23,6 +23,7 @@ from saslauthd_py.front.loop import BATCH, Loop
 from saslauthd_py.front.ports import Front, PortSettings
 from saslauthd_py.front.record import Hit, Record
 from saslauthd_py.front.sockets import NOW, STREAM, Stream, acceptor
+from saslauthd_py.mechanisms.table import MECHANISMS, Need
 from saslauthd_py.wire.dovecot import hello
 
 _logger = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ READ = 16384
 
 _NUMBERS = itertools.count(1)
 """Of connections in this process (CUID)."""
+
+_COMPUTED = frozenset(mechanism.name for mechanism in MECHANISMS.values() if mechanism.need is not Need.CERTIFICATE)
+"""Those that are offered without being named, some of them to some sites."""
 
 _COOKIE_SIZE = 16
 
@@ -89,6 +93,16 @@ class DovecotPort:
         before, self.offered = self.offered, mechanisms
         if not set(before) <= set(mechanisms):
             self._rest_all()
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """The mechanisms in which an exchange may begin: an smtpd goes on telling its clients of those that it was told of."""
+        named = self.reading.listen.mechanisms
+        return frozenset(named) if named is not None else frozenset(self.offered) | _COMPUTED
+
+    async def withheld(self, mechanism: str) -> str:
+        """As `PortSettings.withheld`."""
+        return await self._settings.withheld(mechanism) if self._settings.withheld is not None else ""
 
     def greeting(self) -> bytes:
         """Our side of the handshake, for one new client."""

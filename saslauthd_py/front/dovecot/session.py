@@ -38,7 +38,7 @@ class Session:
         self.connection = connection
         self.port = port
         self.offered = port.offered
-        self._wire = wire.Connection(frozenset(self.offered))
+        self._wire = wire.Connection(port.taken)
         self._exchanges: dict[Request, Exchange] = {}
         self._replies: list[bytes] | None = None
         self._out = Outgoing(connection.client, self)
