@@ -65,6 +65,12 @@ def split(name: str, realm: str = "", default_realm: str = "") -> Identity:
     return Identity(name, realm or default_realm)
 
 
+def written(name: str) -> Identity:
+    """The identity that is written so: of any that `str` gave, one with the same text."""
+    local, _, realm = name.rpartition("@")
+    return Identity(local, realm) if local and realm else Identity(name)
+
+
 def render(template: str, identity: Identity) -> Identity:
     """A backend's `login` template filled in: `{local}` and `{realm}`; what follows its last `@` makes the realm.
 

@@ -122,3 +122,14 @@ def test_b1_account_follows_the_key(one: str, other: str) -> None:
 )
 def test_login_template_fills_each_part_and_lets_no_name_move_into_the_other(template: str, asked: Identity, expected: Identity) -> None:
     assert identity.render(template, asked) == expected
+
+
+@given(names, st.one_of(st.just(""), names.filter(lambda text: "@" not in text)))
+def test_b1_identity_that_was_written_is_read_with_the_same_text(local: str, realm: str) -> None:
+    written = str(Identity(local, realm))
+    assert str(identity.written(written)) == written
+
+
+@pytest.mark.parametrize("identity_", [Identity("@"), Identity("a@"), Identity("@b"), Identity("a@b"), Identity("x" * 255, "y" * 255)])
+def test_b1_every_identity_can_be_written_and_read(identity_: Identity) -> None:
+    assert str(identity.written(str(identity_))) == str(identity_)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -13,20 +12,21 @@ from dataclasses import dataclass
 import trio
 
 from saslauthd_py import identity, listeners, passwords, privileges
+from saslauthd_py.app.checking import NO_CONTROL, Checkup, check
 from saslauthd_py.app.composition import opened
 from saslauthd_py.app.daemon import SIGNALS, Daemon, Means
 from saslauthd_py.app.direct import Direct
 from saslauthd_py.app.exporting import Exporting
 from saslauthd_py.app.generation import Generation
 from saslauthd_py.app.monitor_link import MonitorGone, MonitorLink
-from saslauthd_py.app.start import Log, StartError, check_log, drop, open_log, start_errors
+from saslauthd_py.app.start import Log, StartError, open_log, start_errors
 from saslauthd_py.config.load import load, parse
-from saslauthd_py.config.settings import PamSettings, Settings, ShadowSettings
+from saslauthd_py.config.settings import Settings
 from saslauthd_py.listeners import Bound, Listener, ListenError
-from saslauthd_py.monitor import worker
+from saslauthd_py.monitor.telling import say
 from saslauthd_py.workers import Worker
 
-__all__ = ["Direct", "MonitorGone", "StartError", "check", "serve", "serve_for_monitor"]
+__all__ = ["Checkup", "Direct", "MonitorGone", "StartError", "check", "serve", "serve_for_monitor"]
 
 _logger = logging.getLogger(__name__)
 
@@ -75,27 +75,12 @@ def serve_for_monitor(descriptor: int) -> None:
             raise MonitorGone("the monitor is gone: nobody would replace a worker any more; start the daemon anew")
 
 
-def check(settings: Settings) -> None:
-    """Try what `serve` would do, serve nothing, and leave nothing behind but the daemon's user. Raises StartError, PamUnusable."""
-    with start_errors(), ExitStack() as stack:
-        listeners.check_all(settings)
-        root = os.geteuid() == 0
-        for backend in settings.backend.values():
-            if root and isinstance(backend, PamSettings | ShadowSettings):
-                worker.prepare(backend)
-        _preload()
-        drop(settings)
-        check_log(settings)
-        stack.enter_context(opened(settings, (lambda _: None) if root else None))
-        Exporting(settings).close()
-
-
 def _control(settings: Settings) -> Listener | None:
     """The control socket; None where it cannot be had: logins come first."""
     try:
         return listeners.bind_control(settings)
     except ListenError as error:
-        sys.stderr.write(f"saslauthd-py: no control socket, so `status` and `reload` will not work: {error}\n")
+        say(f"{NO_CONTROL}: {error}", logging.WARNING)
         return None
 
 

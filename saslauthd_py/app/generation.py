@@ -40,7 +40,7 @@ OFFERING = 10.0
 COUNTING = 0.2
 """Seconds that a start waits to know who has SCRAM keys. Whoever connects before that is known is not offered it."""
 
-RECOUNTING = 1.0
+RECOUNTING = 0.5
 """Seconds that a failed login by keys may wait to know whether everybody has some: less than it is held back."""
 
 UNCOUNTED = "accounts have changed, and are being counted"
@@ -91,6 +91,8 @@ class Generation:
                 await self._retired.wait()
                 with trio.move_on_after(self.settings.server.deadline + HELD_LONGEST) as leaving:
                     await loop.left(self.ports)
+                    for port in self._dovecot_ports():
+                        await port.answered()
                     for trial in tuple(self._trials):
                         await trial.wait()
                 if leaving.cancelled_caught:
@@ -98,6 +100,8 @@ class Generation:
                 for connection in loop.connections.all():
                     if connection.port in self.ports:
                         loop.close(connection)
+                for port in self._dovecot_ports():
+                    port.give_up()
                 nursery.cancel_scope.cancel()
 
     def begin(self, loop: Loop, record: Record, before: Generation | None) -> None:
@@ -163,8 +167,8 @@ class Generation:
             await trio.sleep(OFFERING)
             with trio.move_on_after(OFFERING):
                 await self._count()
-            for port in self.ports:
-                if isinstance(port, DovecotPort) and not port.retired:
+            for port in self._dovecot_ports():
+                if not port.retired:
                     port.offer(offered(port.reading.listen, self.parts.routes).mechanisms)
 
     async def _count(self) -> None:
@@ -178,6 +182,9 @@ class Generation:
             await self._count()
         why = offered(listen, self.parts.routes).withheld.get(mechanism, "")
         return why or ("" if all(member.keyed.counted for member in self.parts.members.values() if member.keyed) else UNCOUNTED)
+
+    def _dovecot_ports(self) -> list[DovecotPort]:
+        return [port for port in self.ports if isinstance(port, DovecotPort)]
 
     def _port(self, number: int, bound: Bound, front: Front) -> OneRequestPort | DovecotPort:
         listen = bound.settings

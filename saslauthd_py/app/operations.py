@@ -115,6 +115,7 @@ class DaemonOperations:
             hashing=TurnsStatus(run.shared.hashing.places, busy, waiting),
             admission=self._admission(),
             backends=tuple(_backend(serving, member) for member in serving.parts.members.values()),
+            metrics="" if settings.metrics.address is None else str(settings.metrics.address),
         )
 
     async def reload(self) -> None:

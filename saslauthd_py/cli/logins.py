@@ -49,9 +49,9 @@ class Login:
     more: Mapping[str, str] = field(default_factory=dict)
 
 
-def check(arguments: argparse.Namespace) -> None:
+def check(arguments: argparse.Namespace, protocol: str) -> None:
     """Raises CommandFailed for what cannot be asked so: before anybody is asked for a password."""
-    unsaid, why = _UNSAID[arguments.protocol]
+    unsaid, why = _UNSAID[protocol]
     if flags := [name for name in unsaid if getattr(arguments, name)]:
         raise CommandFailed(Exit.USAGE, f"--{flags[0].replace('_', '-')}: {why}")
     _address(arguments.client_ip)
@@ -59,9 +59,9 @@ def check(arguments: argparse.Namespace) -> None:
         raise CommandFailed(Exit.USAGE, f"{EXTERNAL} has no password: leave --password-stdin and --password-file out")
 
 
-def login(arguments: argparse.Namespace, secret: Secret) -> Login:
+def login(arguments: argparse.Namespace, protocol: str, secret: Secret) -> Login:
     """The login that the command line describes, which `check` has passed."""
-    return {"saslauthd": _saslauthd, "pwcheck": _pwcheck, "dovecot": _dovecot}[arguments.protocol](arguments, secret)
+    return {"saslauthd": _saslauthd, "pwcheck": _pwcheck, "dovecot": _dovecot}[protocol](arguments, secret)
 
 
 def _saslauthd(arguments: argparse.Namespace, secret: Secret) -> Login:

@@ -69,14 +69,15 @@ _DEMO = Words(
 )
 _TEST = Words(
     summary="a login as a mail server would send it",
-    description="Asks the daemon over its socket: by default as libsasl does (USER is split at its last @), with --protocol dovecot as "
-    "Postfix and Exim do by themselves. The service is smtp, the socket is that of the first listener of --protocol. Prints the verdict "
-    "and the time. With --socket or --address it needs no configuration. With --trace the daemon tells over its control socket how it "
-    "decides: each step, what it took, and what the client would see. A login so traced is a real one: it counts towards the limits of "
-    "failed logins, and the cache remembers it; only that no answer is held back.",
+    description="Asks the daemon over the socket of its first listener, in the protocol of that: dovecot, as Postfix and Exim ask by "
+    "themselves; saslauthd (USER is split at its last @) or pwcheck, as libsasl does. With --protocol it is the first listener of that "
+    "one. The service is smtp. Prints the verdict and the time. With --socket or --address it needs no configuration. With --trace the "
+    "daemon tells over its control socket how it decides: each step, what it took, and what the client would see. A login so traced is a "
+    "real one: it is logged and counted, also towards the limits of failed logins, and the cache remembers it; only that no answer is held "
+    "back.",
     exits={
         Exit.DONE: "accepted",
-        Exit.BAD_INPUT: "dovecot: another protocol is spoken there, the mechanism is not offered, or SCRAM shows that the server does not "
+        Exit.BAD_INPUT: "another protocol is spoken there; dovecot: the mechanism is not offered, or SCRAM shows that the server does not "
         "know the password: a later try would change nothing",
         Exit.NOT_RUNNING: "nobody listens at the socket",
         Exit.UNAVAILABLE: "closed without an answer, or none in time: an MTA says 454, try later (over pwcheck: 535, as if it were wrong)",
@@ -184,8 +185,8 @@ def _add_test(program: Parser) -> None:
     test.add_argument(
         "--protocol",
         choices=("saslauthd", "pwcheck", "dovecot"),
-        default="saslauthd",
-        help="how to ask (default: saslauthd); pwcheck sends USER whole, and neither realm nor service nor address",
+        help="how to ask (default: as the first listener wants it; with --socket saslauthd, with --address dovecot); pwcheck sends USER "
+        "whole, and neither realm nor service nor address",
     )
     test.add_argument("--realm", metavar="R", default="", help="the realm of a USER without @; not for dovecot")
     test.add_argument("--service", metavar="S", help="the service that asks (default: smtp)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
-from saslauthd_py.cli.report import Record, Text
+from saslauthd_py.cli.report import Fields, Record, Text
 
 if TYPE_CHECKING:
     from saslauthd_py.config.load import Checked
@@ -51,6 +51,11 @@ def _check(path: str, checked: Checked) -> Record:
     from saslauthd_py import app
     from saslauthd_py.cli.as_daemon import name_of_user
 
-    app.check(checked.settings)
-    user = name_of_user()
-    return Record({"file": path, "ok": True, "user": user}, (f"{path}: ok, checked as {user}",))
+    found = app.check(checked.settings)
+    user, running = name_of_user(), found.running
+    warnings = (*map(str, checked.warnings), *found.warnings)
+    fields: Fields = {"file": path, "ok": True, "user": user, "running": running.pid if running else None, "warnings": warnings}
+    lines = [f"{path}: ok, checked as {user}"]
+    if running is not None:
+        lines.append(f"the running daemon (process {running.pid}) answers at {', '.join(sorted(running.places))}: it has to end first")
+    return Record(fields, tuple(lines), warnings=warnings)

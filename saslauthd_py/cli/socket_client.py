@@ -16,6 +16,7 @@ PATIENCE = 30.0
 """Seconds for connecting and for the whole answer: over any deadline and failure delay that a daemon answers within."""
 
 _MAX_PORT = 65535
+_DOVECOT = b"VERSION\t"  # as a reply of saslauthd's it would be 22085 bytes long
 
 
 class Answer(Enum):
@@ -90,7 +91,7 @@ def tcp(text: str) -> Tcp:
 
 
 def ask(where: Where, request: bytes, judge: Judge, patience: float = PATIENCE) -> Reply:
-    """One request, one answer. Raises as `converse`."""
+    """One request, one answer. Raises as `converse`; BAD_INPUT too for a server that greets its clients, as Dovecot's does."""
 
     def talk(line: Line) -> tuple[Answer, Mapping[str, str]]:
         line.send(request)
@@ -98,6 +99,8 @@ def ask(where: Where, request: bytes, judge: Judge, patience: float = PATIENCE) 
         while (answer := judge(data, ended)) is None:
             more = line.receive()
             data, ended = data + more, not more
+            if data.startswith(_DOVECOT):
+                raise CommandFailed(Exit.BAD_INPUT, f"{where}: Dovecot's protocol is spoken there: --protocol dovecot")
         return answer, {}
 
     return converse(where, talk, patience)

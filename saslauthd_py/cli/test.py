@@ -57,13 +57,19 @@ class Trial:
     steps: list[Step] = field(default_factory=list)
 
 
+Way = tuple[str, Callable[[], Trial]]
+"""By whom a login is decided, and how to ask."""
+
+
 def run(arguments: argparse.Namespace, environment: Environment) -> Record:
     """Ask --count times, one after the other. Raises CommandFailed where nobody can be asked."""
     if arguments.trace and arguments.count > 1:
         raise CommandFailed(Exit.USAGE, "--trace: tells of one login; leave --count out")
-    logins.check(arguments)
-    login = logins.login(arguments, _secret(arguments, environment))
-    by, attempt = _way(arguments, login)
+    settings = None if arguments.address or arguments.socket else _settings(arguments)
+    protocol = _protocol(arguments, settings)
+    logins.check(arguments, protocol)
+    login = logins.login(arguments, protocol, _secret(arguments, environment))
+    by, attempt = _named(arguments, login) if settings is None else _configured(arguments, login, settings)
     trials = [attempt() for _ in range(arguments.count)]
     return _traced(trials[0], login, by) if arguments.trace else _report(trials, login, by)
 
@@ -74,14 +80,25 @@ def _secret(arguments: argparse.Namespace, environment: Environment) -> Secret:
     return secret_input.given(arguments, environment) or secret_input.asked_once(environment, arguments.user)
 
 
-def _way(arguments: argparse.Namespace, login: Login) -> tuple[str, Callable[[], Trial]]:
-    """By whom it is decided, and how to ask."""
-    where: Where | None = arguments.address or arguments.socket
-    if where and arguments.trace:
+def _protocol(arguments: argparse.Namespace, settings: Settings | None) -> str:
+    """How to ask, where the command line does not say it."""
+    if arguments.protocol is not None:
+        return str(arguments.protocol)
+    if settings is not None:
+        return settings.listen[0].protocol  # there is one, or the configuration is wrong
+    return "dovecot" if arguments.address else "saslauthd"
+
+
+def _named(arguments: argparse.Namespace, login: Login) -> Way:
+    """Where the command line names a socket or an address."""
+    where: Where = arguments.address or arguments.socket
+    if arguments.trace:
         return _daemon_traced(arguments, login, str(where))
-    if where:
-        return str(where), lambda: _over(where, login)
-    settings = _settings(arguments)
+    return str(where), lambda: _over(where, login)
+
+
+def _configured(arguments: argparse.Namespace, login: Login, settings: Settings) -> Way:
+    """At a listener of the configuration."""
     listen = next((listen for listen in settings.listen if listen.protocol == login.protocol), None)
     if listen is None:
         line = f"the configuration has no [[listen]] of protocol {login.protocol}: name a socket with --socket"
@@ -101,7 +118,7 @@ def _over(where: Where, login: Login) -> Trial:
     return Trial(verdict, ", ".join(words), reply.seconds, reply.said)
 
 
-def _daemon_traced(arguments: argparse.Namespace, login: Login, listener: str) -> tuple[str, Callable[[], Trial]]:
+def _daemon_traced(arguments: argparse.Namespace, login: Login, listener: str) -> Way:
     from saslauthd_py.cli.daemon_control import socket_of
     from saslauthd_py.control import client
 
@@ -116,7 +133,7 @@ def _daemon_traced(arguments: argparse.Namespace, login: Login, listener: str) -
     return path, ask
 
 
-def _directly(settings: Settings, login: Login, listen: Listen) -> tuple[str, Callable[[], Trial]]:
+def _directly(settings: Settings, login: Login, listen: Listen) -> Way:
     from saslauthd_py import app, trace
     from saslauthd_py.cli.as_daemon import become_daemon
     from saslauthd_py.log import kv

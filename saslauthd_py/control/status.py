@@ -112,7 +112,10 @@ class ConnectionsStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole daemon. `uptime` in seconds; `pid` is the front's, `monitor_pid` None where there is no monitor."""
+    """The whole daemon. `uptime` in seconds; `pid` is the front's, `monitor_pid` None where there is no monitor.
+
+    `metrics`: the address or path where they are asked for, empty where nowhere.
+    """
 
     version: str
     uptime: float
@@ -126,6 +129,7 @@ class Status:
     hashing: TurnsStatus
     admission: AdmissionStatus
     backends: tuple[BackendStatus, ...]
+    metrics: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it: the same names."""

@@ -43,6 +43,9 @@ class Port(Protocol):
     def expire(self, connection: Connection) -> None:
         """A parked connection's time is over; it has left the selector, unless it is OPEN."""
 
+    def fault(self) -> None:
+        """A bug was met while one of its clients was served: to be called where the exception is handled, for log and metrics."""
+
     def retire(self, successor: Port | None) -> None:
         """No new request is for this port; the clients that have none under way are for `successor`, where that can serve them."""
 

@@ -135,6 +135,11 @@ class Loop:
             self.connections.leave(connection)
             self._left.set()
 
+    def hand_over(self, connection: Connection, port: Port) -> None:
+        """Let another port of the same kind serve it from now on."""
+        connection.port = port
+        self._left.set()
+
     def make_room(self, uid: int) -> bool:
         """Room for one more connection of `uid`, by closing the oldest without a whole request where there is none. False: no room."""
         if victim := self.connections.victim(uid):
@@ -248,7 +253,7 @@ class Loop:
         try:
             return call(connection) or 0
         except Exception:
-            _logger.exception("bug while a client was served; its connection is closed")
+            connection.port.fault()
             self.close(connection)
             return 1
 

@@ -110,7 +110,7 @@ class OneRequestPort:
             except OSError:  # it has gone
                 client.close()
             except Exception:
-                self._fault()
+                self.fault()
                 client.close()
         self._young += young
         if hits:
@@ -128,7 +128,7 @@ class OneRequestPort:
         if isinstance(successor, OneRequestPort):
             for connection in self._front.loop.clients(self):
                 if connection.state is State.REQUEST:
-                    connection.port = successor
+                    self._front.loop.hand_over(connection, successor)
 
     def resume(self, connection: Connection) -> int:
         """As `Port.resume`."""
@@ -159,7 +159,7 @@ class OneRequestPort:
             try:
                 self._begin(client, None)
             except Exception:
-                self._fault()
+                self.fault()
                 client.close()
 
     def _begin(self, client: Stream, frame: bytes | None) -> None:
@@ -222,7 +222,7 @@ class OneRequestPort:
             self._front.record.decision(decision, asked, connection.peer)
             await self._deliver(connection, decision, began, address_known=attempt.address is not None)
         except Exception:
-            self._fault()
+            self.fault()
             self._front.loop.close(connection)
         finally:
             if connection.state is State.VERDICT:
@@ -259,6 +259,7 @@ class OneRequestPort:
         else:
             self._front.loop.close(connection)
 
-    def _fault(self) -> None:
+    def fault(self) -> None:
+        """As `Port.fault`."""
         self._front.record.counters.faults += 1
         _logger.exception("bug while a client was served; its connection is closed")

@@ -80,12 +80,15 @@ def leads_to(listener: Listener) -> bool:
             raise ListenError(f"{listener.path}: cannot be looked at: {error.strerror}") from error
 
 
-def check(spec: ListenerSpec) -> None:
-    """Raise what `bind` would for what can be told without binding: owner, directory, and whoever has the path already."""
+def check(spec: ListenerSpec, *, ours: bool = False) -> None:
+    """Raise what `bind` would for what can be told without binding: owner, directory, and whoever has the path already.
+
+    `ours`: that is our own daemon, which will have left it.
+    """
     _check_owner(spec)
     with opened(spec.path, foreign=spec.foreign) as directory, _reported(spec, directory):
         _check_directory(directory, spec)
-        stale = _judge(directory, os.path.basename(spec.path), spec.path)
+        stale = None if ours else _judge(directory, os.path.basename(spec.path), spec.path)
         if stale is not None:
             os.close(stale)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -92,10 +92,11 @@ def unlink_gone(before: Sequence[Bound], now: Sequence[Bound]) -> None:
             unlink_own(one.ours)
 
 
-def check_all(settings: Settings, before: Sequence[Bound] = ()) -> None:
+def check_all(settings: Settings, before: Sequence[Bound] = (), *, ours: Collection[str] = ()) -> None:
     """Raise what `bind_all` would, or `rebind_all` after `before`, and bind nothing; what a service manager hands over is passed over.
 
-    One of `before` that a service manager handed over must stay: it goes on listening there, whatever we do.
+    One of `before` that a service manager handed over must stay: it goes on listening there, whatever we do. `ours`: names of listeners
+    that another process has for now, which is our own daemon.
     """
     ids = daemon_ids(settings)
     known = {one.settings.key: one for one in before}
@@ -108,12 +109,12 @@ def check_all(settings: Settings, before: Sequence[Bound] = ()) -> None:
         old = known.get(listen.key)
         free = old is None or _lost(old)
         if listen.address is not None:
-            if free:
+            if free and listen.name not in ours:
                 check_tcp(listen.address)
             continue
         spec = _spec(listen, ids)
         if free:
-            check(spec)
+            check(spec, ours=listen.name in ours)
 
 
 def let_go(bound: list[Bound]) -> None:

@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 
 from saslauthd_py.config.settings import Settings
-from saslauthd_py.listeners.binding import Listener, bind
+from saslauthd_py.listeners.binding import Listener, bind, check
 from saslauthd_py.listeners.configured import daemon_ids
 from saslauthd_py.listeners.directory import opened
 from saslauthd_py.listeners.spec import ListenerSpec
@@ -23,16 +23,31 @@ def bind_control(settings: Settings) -> Listener:
     return _bind(settings, settings.control.path, socket.SOCK_STREAM)
 
 
+def check_control(settings: Settings) -> None:
+    """Raise what `bind_control` would, and make nothing."""
+    spec = _spec(settings, settings.control.path, socket.SOCK_STREAM)
+    directory = os.path.dirname(spec.path)
+    if os.geteuid() == 0 and not os.path.lexists(directory):
+        with opened(directory) as parent:
+            if parent.safe:
+                return
+    check(spec)
+
+
 def bind_meeting(settings: Settings, path: str) -> Listener:
     """Where a front that is a unit of its own finds the monitor. As `bind_control`."""
     return _bind(settings, path, socket.SOCK_SEQPACKET)
 
 
 def _bind(settings: Settings, path: str, kind: socket.SocketKind) -> Listener:
-    ids = daemon_ids(settings)
     if os.geteuid() == 0:
         _make_directory(os.path.dirname(path))
-    return bind(ListenerSpec(path, ids.uid, ids.gid, MODE, kind))
+    return bind(_spec(settings, path, kind))
+
+
+def _spec(settings: Settings, path: str, kind: socket.SocketKind) -> ListenerSpec:
+    ids = daemon_ids(settings)
+    return ListenerSpec(path, ids.uid, ids.gid, MODE, kind)
 
 
 def _make_directory(path: str) -> None:

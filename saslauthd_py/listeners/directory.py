@@ -136,7 +136,7 @@ def _advice(path: str, *, foreign: bool) -> str:
     if os.path.basename(path) in _QUEUE_DIRECTORIES and "postfix" in os.path.basename(os.path.dirname(path)):
         return f"it is Postfix's own: {_POSTFIX}"
     if foreign:
-        return f"it is for the program whose user the socket gets, and that makes it (Postfix: {_POSTFIX})"
+        return f"it belongs to the program that the socket is for (Postfix: {_POSTFIX})"
     make = f"`install -d -m 0755 {path}`"
     for volatile in ("/run/", "/var/run/"):
         if path.startswith(volatile):

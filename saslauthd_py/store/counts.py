@@ -85,6 +85,14 @@ def without(connection: sqlite3.Connection, scheme: str) -> Iterator[tuple[str, 
         yield name, None if clear is None else Encoding("plain", clear)
 
 
+def any_keyed(connection: sqlite3.Connection) -> bool:
+    """Whether anybody's main secret has SCRAM keys, or is kept in clear text, which gives them. A look or two at an index."""
+    return any(
+        connection.execute("SELECT EXISTS (SELECT 1 FROM encoding WHERE profile >= ? AND profile < ?)", bounds).fetchone()[0]
+        for bounds in (("plain", "plain!"), *((f"{scheme} ", f"{scheme}!") for scheme in passwords.SCRAM_SCHEMES))
+    )
+
+
 def any_enabled(connection: sqlite3.Connection) -> bool:
     """Whether anybody has an enabled main secret."""
     return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM secret WHERE kind = 'main' AND disabled = 0)").fetchone()[0])

@@ -15,6 +15,7 @@ from saslauthd_py.secret import Secret
 from saslauthd_py.store import migrations, rows
 from saslauthd_py.store.changes import trim
 from saslauthd_py.store.connection import check_version, translated
+from saslauthd_py.store.counts import any_keyed
 from saslauthd_py.store.errors import NameExists, NoSuchUser
 from saslauthd_py.store.model import Account, NewSecret
 from saslauthd_py.store.reader import decoy_key, find
@@ -97,6 +98,11 @@ class Store:
         """As `reader.decoy_key`."""
         with translated(self._path):
             return decoy_key(self._connection)
+
+    def any_keyed(self) -> bool:
+        """As `counts.any_keyed`."""
+        with translated(self._path):
+            return any_keyed(self._connection)
 
     def get(self, identity: Identity) -> Account:
         """The account with this key. Raises NoSuchUser."""

@@ -230,13 +230,17 @@ def test_a_name_that_is_not_utf8_is_sent_as_it_is_and_not_by_scram(tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((*DOVECOT, "--realm", "example.org"), "--realm: a realm is part of the name here, USER@REALM"),
-        (("--mechanism", "LOGIN"), "--mechanism: only --protocol dovecot has that"),
-        (("--authzid", "x"), "--authzid: only --protocol dovecot has that"),
-        (("--no-tls",), "--no-tls: only --protocol dovecot has that"),
-        (("--address", "127.0.0.1:1"), "--address: only --protocol dovecot has that"),
-        (("--protocol", "pwcheck", "--no-tls"), "--no-tls: a pwcheck request is a name and a password"),
-        ((*DOVECOT, "--mechanism", "EXTERNAL", "--password-stdin"), "EXTERNAL has no password: leave --password-stdin and"),
+        ((*DOVECOT, "--socket", "/x", "--realm", "example.org"), "--realm: a realm is part of the name here, USER@REALM"),
+        (("--socket", "/x", "--mechanism", "LOGIN"), "--mechanism: only --protocol dovecot has that"),
+        (("--socket", "/x", "--authzid", "x"), "--authzid: only --protocol dovecot has that"),
+        (("--socket", "/x", "--no-tls"), "--no-tls: only --protocol dovecot has that"),
+        (("--address", "127.0.0.1:1", "--realm", "x"), "--realm: a realm is part of the name here, USER@REALM"),
+        (("--protocol", "saslauthd", "--address", "127.0.0.1:1"), "--address: only --protocol dovecot has that"),
+        (("--socket", "/x", "--protocol", "pwcheck", "--no-tls"), "--no-tls: a pwcheck request is a name and a password"),
+        (
+            (*DOVECOT, "--socket", "/x", "--mechanism", "EXTERNAL", "--password-stdin"),
+            "EXTERNAL has no password: leave --password-stdin and",
+        ),
         ((*DOVECOT, "--mechanism", "NTLM"), "argument --mechanism: invalid choice: 'NTLM'"),
         ((*DOVECOT, "--address", "localhost"), "argument --address: 'localhost' is no HOST:PORT, such as 127.0.0.1:12345"),
         ((*DOVECOT, "--address", "localhost:1", "--socket", "/x"), "argument --socket: not allowed with argument --address"),
@@ -276,6 +280,36 @@ def test_socket_comes_from_the_first_listener_of_the_protocol(site: Site) -> Non
         outcome = invoke(*words, stdin=PASSWORD)
     assert outcome.code == 0
     assert f"by {host}:{port}" in outcome.out
+
+
+def test_the_first_listener_says_how_to_ask_where_the_command_line_does_not(site: Site) -> None:
+    site.configure()
+    file = Path(site.configuration)
+    file.write_text(file.read_text().replace('protocol = "saslauthd"', 'protocol = "dovecot"'))
+    words = ("test", NAME, "--password-stdin", "--config", site.configuration)
+    with serving(Path(site.mux)) as server:
+        assert invoke(*words, stdin=PASSWORD).code == 0
+    assert [asked.mechanism for asked in server.asked] == ["PLAIN"]
+    site.add(NAME, PASSWORD, "--scram")
+    outcome = forked(*words, "--direct", "--mechanism", "SCRAM-SHA-256", stdin=PASSWORD)
+    assert (outcome.code, outcome.err) == (0, "")
+    outcome = invoke(*words, "--protocol", "saslauthd", stdin=PASSWORD)
+    assert (outcome.code, "no [[listen]] of protocol saslauthd" in outcome.error) == (78, True)
+
+
+def test_an_address_is_asked_over_the_one_protocol_that_has_addresses() -> None:
+    with serving(None) as server:
+        host, port = server.address
+        assert invoke("test", NAME, "--password-stdin", "--address", f"{host}:{port}", stdin=PASSWORD).code == 0
+
+
+@pytest.mark.parametrize("protocol", [(), ("--protocol", "pwcheck")])
+def test_where_dovecot_s_protocol_is_spoken_the_others_say_so_at_once(tmp_path: Path, protocol: tuple[str, ...]) -> None:
+    path = tmp_path / "auth"
+    with serving(path):
+        outcome = invoke("test", NAME, *protocol, "--password-stdin", "--socket", str(path), stdin=PASSWORD)
+    assert (outcome.code, outcome.out) == (65, "")
+    assert outcome.error == f"{path}: Dovecot's protocol is spoken there: --protocol dovecot"
 
 
 @pytest.mark.parametrize(

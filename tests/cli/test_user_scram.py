@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -156,3 +157,35 @@ def test_f3_another_spelling_of_a_name_makes_the_same_salt(site: Site) -> None:
     site.user("remove", "alice@example.org", "--yes")
     site.add("ALICE@example.ORG", b"another", "--scram")
     assert {found.salt for found in keys(site, "alice").values()} == {found.salt for found in first.values()}
+
+
+def told(outcome: Outcome) -> str:
+    """The one warning of a command that did what it was told."""
+    assert outcome.code == 0
+    assert outcome.err.count("\n") == 1
+    return outcome.err.removeprefix("saslauthd-py: warning: ").rstrip("\n")
+
+
+TAKEN_AWAY = "without SCRAM keys: SCRAM is offered only while every account has them; `user passwd --scram`, or scram_upgrade = true"
+
+
+def test_an_account_without_keys_among_others_with_keys_takes_scram_from_all_and_says_so(site: Site) -> None:
+    assert site.user("add", "carol", "--password-stdin", stdin=b"secret").err == "", "nobody has keys: there is nothing to lose"
+    site.user("remove", "carol", "--yes")
+    site.add("bob", b"secret", "--scram")
+    assert told(site.user("add", "alice", "--password-stdin", stdin=b"secret")) == f"alice: added, {TAKEN_AWAY}"
+    assert told(passwd(site)) == f"alice: password changed, {TAKEN_AWAY}"
+    assert passwd(site, "--scram").err == ""
+    assert told(passwd(site, "--no-scram")) == f"alice: password changed, {TAKEN_AWAY}"
+    outcome = passwd(site, "--no-scram", "--json")
+    assert json.loads(outcome.out)["warnings"] == [f"alice: password changed, {TAKEN_AWAY}"]
+    assert site.user("add", "alice", "--password-stdin", "--if-missing", stdin=b"secret").err == "", "nothing was added"
+
+
+def test_no_scram_where_logins_make_keys_says_that_they_do(site: Site) -> None:
+    configure(site, "scram_upgrade = true")
+    made = "without SCRAM keys for now: scram_upgrade = true, so the next login by PLAIN or LOGIN makes them"
+    assert told(site.user("add", "alice", "--password-stdin", "--no-scram", stdin=b"secret")) == f"alice: added, {made}"
+    assert told(passwd(site, "--no-scram")) == f"alice: password changed, {made}"
+    assert passwd(site).err == ""
+    assert "the next login by PLAIN or LOGIN makes them all the same" in " ".join(site.user("add", "--help").out.split())

@@ -61,7 +61,7 @@ def test_cont_after_the_final_reply_fails_alone(client: Client) -> None:
     others.finish()
 
 
-@pytest.mark.parametrize("mechanism", [b"CRAM-MD5", b"SCRAM-SHA-256", b"EXTERNAL", b"PLAIN2", b"\xff\xfe", b"x" * 1000])
+@pytest.mark.parametrize("mechanism", [b"CRAM-MD5", b"SCRAM-SHA-256-PLUS", b"EXTERNAL", b"PLAIN2", b"\xff\xfe", b"x" * 1000])
 def test_unknown_mechanism_fails_that_request_alone(client: Client, mechanism: bytes) -> None:
     others = Bystanders(client, ALICE, "pw1")
     asked = b"AUTH\t1\t%b\t%b\tresp=AAAA" % (mechanism, ASKED)

@@ -25,7 +25,7 @@ def test_named_user_and_group_become_ids() -> None:
     somebody = pwd.getpwall()[-1]
     group = grp.getgrall()[-1]
     assert resolve(somebody.pw_name, group.gr_name, 0o600, "/run/mux", DAEMON) == ListenerSpec(
-        "/run/mux", somebody.pw_uid, group.gr_gid, 0o600
+        "/run/mux", somebody.pw_uid, group.gr_gid, 0o600, foreign=True
     )
 
 

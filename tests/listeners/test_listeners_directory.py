@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 
-from saslauthd_py.listeners import ListenError, bind
+from saslauthd_py.listeners import ListenError, bind, check, resolve
+from saslauthd_py.privileges import Ids
 from tests.listeners.sockets import (
     A_GROUP,
     SHARED,
@@ -26,6 +28,30 @@ def test_a_missing_directory_is_named_with_the_line_that_makes_it(place: str) ->
         bind(spec(f"{place}/a/b/mux"))
     with pytest.raises(ListenError, match="RuntimeDirectory=no-such-directory/here in the systemd unit"):
         bind(spec("/run/no-such-directory/here/mux"))
+
+
+def test_a_missing_directory_of_postfix_is_left_to_postfix(place: str) -> None:
+    for name in ("private", "public"):
+        with pytest.raises(ListenError) as caught:
+            bind(spec(f"{place}/postfix-out/{name}/auth"))
+        assert str(caught.value).endswith(f"/{name} is missing: it is Postfix's own: `postfix check` makes it with the right owner")
+
+
+def test_a_missing_directory_is_left_to_the_program_whose_user_the_socket_gets(place: str) -> None:
+    for path in (f"{place}/exim/auth", "/run/no-such-directory/auth"):
+        foreign = dataclasses.replace(spec(path), foreign=True)
+        for ask in (bind, check):
+            with pytest.raises(ListenError, match="is missing: it belongs to the program that the socket is for") as caught:
+                ask(foreign)
+            assert "`install" not in str(caught.value)
+            assert "RuntimeDirectory" not in str(caught.value)
+
+
+def test_a_socket_is_foreign_whose_user_is_not_the_daemons() -> None:
+    daemon = Ids(SOMEBODY, A_GROUP, "somebody")
+    assert resolve("root", None, 0o660, "/run/x/mux", daemon).foreign
+    assert not resolve(None, None, 0o660, "/run/x/mux", daemon).foreign
+    assert not resolve("root", None, 0o660, "/run/x/mux", Ids(0, 0, "root")).foreign
 
 
 def test_a_directory_that_is_a_file_is_named(place: str) -> None:

@@ -72,6 +72,15 @@ def test_locked_accounts_count_and_disabled_or_app_secrets_do_not(path: str, sto
     assert without(path) == ["user0@example.org"]
 
 
+@pytest.mark.parametrize("one", [(ARGON2, keys(function=Hash.SHA1)), (keys(),), (CLEAR,)])
+def test_somebody_is_keyed_who_has_stored_keys_or_clear_text(store: Store, one: tuple[Encoding, ...]) -> None:
+    add_all(store, (ARGON2,), (CRYPT,))
+    store.add(split("md4"), NewSecret(passwords.recognise("{PLAIN-MD4}" + "0" * 32)))
+    assert not store.any_keyed()
+    add_all(store, one)
+    assert store.any_keyed()
+
+
 def test_a_store_is_empty_as_long_as_nobody_can_log_in(path: str, store: Store) -> None:
     with closing(reader(path)) as daemon:
         store.add(split("nobody"))

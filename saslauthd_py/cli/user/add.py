@@ -30,7 +30,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record:
             _refuse_present(store, identity)  # before anybody is asked for a password
             secret = given or secret_input.asked(environment, str(identity))
             new = replace(new_secret.make(arguments, at, store, identity, secret), restrictions=limits)
-            return changed(store.add(identity, new), "added", path, made=made)
+            account = store.add(identity, new)
+            return changed(account, "added", path, made=made, warnings=new_secret.keyless(at, store, account, "added"))
         except NameExists:
             if not arguments.if_missing:
                 raise

@@ -13,13 +13,18 @@ _STORE = CONFIGURED | {
 _ONE = _STORE | {Exit.NO_USER: "no such user", Exit.BAD_INPUT: "a name that no user may have"}
 
 _NETWORK = (
-    "only from this network or address; may be given again. Postfix and libsasl as released send no client address: "
-    "such a login is always refused then"
+    "only from this network or address; may be given again. Over Dovecot's protocol the mail client's address comes with the login; "
+    "over the saslauthd socket no released Postfix or libsasl sends one, and over pwcheck none can: such a login is always refused there"
 )
 
 _SCRAM = (
     "store keys for SCRAM-SHA-256 and SCRAM-SHA-1 too (default: where the configuration has scram_upgrade = true, "
     "and where the password before had some)"
+)
+
+_NO_SCRAM = (
+    "store none: no login by SCRAM, which a listener then offers nobody unless its `mechanisms` names it. "
+    "Where the configuration has scram_upgrade = true, the next login by PLAIN or LOGIN makes them all the same"
 )
 
 _USER = Words(
@@ -123,7 +128,7 @@ def _takes_password(command: Parser) -> None:
     command.add_argument("--scheme", metavar="S", help="how to store the password (default: the configuration's, argon2id)")
     keys = command.add_mutually_exclusive_group()
     keys.add_argument("--scram", action="store_const", const=True, help=_SCRAM)
-    keys.add_argument("--no-scram", action="store_const", const=False, dest="scram", help="store none: no login by SCRAM")
+    keys.add_argument("--no-scram", action="store_const", const=False, dest="scram", help=_NO_SCRAM)
     command.add_argument("--service", metavar="S", action="append", help="only for this service; may be given again")
     command.add_argument("--network", metavar="NET", action="append", help=_NETWORK)
     command.add_argument("--expires", metavar="WHEN", help="until a day begins (2027-01-31, local time) or for a time (90d, 8h)")

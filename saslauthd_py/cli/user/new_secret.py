@@ -34,6 +34,21 @@ def make(arguments: argparse.Namespace, at: Place, store: Store, whose: Account 
     return NewSecret(passwords.make(arguments.scheme or at.store.scheme, secret), beside=keys)
 
 
+def keyless(at: Place, store: Store, account: Account, done: str) -> tuple[str, ...]:
+    """What to say where an account, after what was `done`, has no SCRAM keys: one line, or none where nobody misses them."""
+    main = next((credential for credential in account.credentials if credential.kind is Kind.MAIN), None)
+    if main is None or _serves(main):
+        return ()
+    if at.store.scram_upgrade:
+        return (
+            f"{account.identity}: {done}, without SCRAM keys for now: scram_upgrade = true, so the next login by PLAIN or LOGIN makes them",
+        )
+    if not store.any_keyed():
+        return ()
+    line = "SCRAM is offered only while every account has them; `user passwd --scram`, or scram_upgrade = true"
+    return (f"{account.identity}: {done}, without SCRAM keys: {line}",)
+
+
 def _wanted(arguments: argparse.Namespace, at: Place, main: Credential | None) -> bool:
     """Without --scram and --no-scram: where every password gets keys, and where the one before served SCRAM logins."""
     if arguments.scram is not None:

@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record:
         present = store.get(identity)  # a person has been waited for: it may be another by now
         new = new_secret.make(arguments, at, store, present, secret)
         account = store.set_secret(identity, replace(new, restrictions=_limits(arguments, present)))
-    return changed(account, "password changed", at.store.path, but=hindrances(account))
+        keyless = new_secret.keyless(at, store, account, "password changed")
+    return changed(account, "password changed", at.store.path, but=hindrances(account), warnings=keyless)
 
 
 def _limits(arguments: argparse.Namespace, account: Account) -> Restrictions | None:

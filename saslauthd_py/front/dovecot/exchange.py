@@ -37,27 +37,25 @@ OUTAGE_DELAY = 1.0
 class Exchange:
     """Implemented for `Session` alone, which sends what this says and forgets it when `over` is called.
 
-    `due`: when the client's patience with us or ours with it ends; trio's clock, and infinity while the request waits for us.
+    `due`: when the client's patience with us or ours with it ends; trio's clock, and infinity while the request waits for us. `port`:
+    whose configuration decides; it may have been retired since (rule H1).
     """
 
     def __init__(self, auth: Auth, session: Session) -> None:
         self.request = auth.request
+        self.port = session.port
         self.due = float("inf")
         self._auth = auth
         self._session = session
+        self.port.exchanges.add(self)
         self._arrived = trio.current_time()
         self._receive: Callable[[bytes], Step] | None = None
         self._keyed: KeyedLogin | None = None
         self._authzid = ""
 
-    @property
-    def bound(self) -> bool:
-        """It rests on keys that one configuration has looked up, and must end under that one."""
-        return self._keyed is not None
-
     def begin(self) -> None:
         """Take the first step, with the initial response if there is one."""
-        if failure := self._session.port.reading.refusal(self._auth):
+        if failure := self.port.reading.refusal(self._auth):
             self._refuse(f"{self._auth.mechanism} without TLS, and require_tls is set", self._plain_name(), failure)
             return
         initial = self._auth.initial
@@ -72,9 +70,33 @@ class Exchange:
     def wait(self) -> None:
         """Its client must say that it has taken the mechanism's last message."""
         self.due = trio.current_time() + CLIENT_PATIENCE
+        self.follow()
 
-    def abandon(self) -> None:
-        """Its client is gone, has given it up or does not answer."""
+    def follow(self) -> None:
+        """Go on under the configuration that serves its client now, unless we owe an answer, or another one has found its keys."""
+        if self._keyed is None and self.due < float("inf"):
+            self.port.over(self)
+            self.port = self._session.port
+            self.port.exchanges.add(self)
+
+    @property
+    def bound(self) -> bool:
+        """It rests on keys that one configuration has looked up, and must end under that one."""
+        return self._keyed is not None
+
+    def give_up(self) -> None:
+        """Its configuration is over, and nobody will answer it."""
+        self._session.give_up(self)
+
+    def over(self) -> None:
+        """It has its final reply, or will have none: its client is gone, has given it up or does not answer."""
+        self._abandon()
+        self.port.over(self)
+
+    def _start(self, task: Callable[[], Awaitable[object]]) -> None:
+        self.port.nursery.start_soon(self._session.run, task)
+
+    def _abandon(self) -> None:
         if self._keyed is not None:
             self._keyed.abandon()
             self._keyed = None
@@ -93,34 +115,34 @@ class Exchange:
             case NeedPassword():
                 self._verify(step)
             case NeedKeys():
-                self._session.start(partial(self._find_keys, step, self._sought(step.authzid, step.authcid)))
+                self._start(partial(self._find_keys, step, self._sought(step.authzid, step.authcid)))
             case NeedCertificate(_, resolve):
-                self._meet(resolve(self._session.port.reading.certificate(self._auth)))
+                self._meet(resolve(self.port.reading.certificate(self._auth)))
             case Proved() if self._keyed is None:
                 sought = self._sought(step.authzid, step.authcid)
-                self._session.start(partial(self._conclude, sought.identity, lambda: self._session.port.authenticator.vouch(sought), None))
+                self._start(partial(self._conclude, sought.identity, lambda: self.port.authenticator.vouch(sought), None))
             case Proved() | Disproved():
                 self._prove(step)
             case Failed(why):
-                self.abandon()
+                self._abandon()
                 self._refuse(why)
             case _:
                 assert_never(step)
 
     def _verify(self, step: NeedPassword) -> None:
-        port = self._session.port
+        port = self.port
         name, authzid = self._names(step.authzid, step.authcid)
         attempt = Attempt(name, step.secret, port.reading.service(self._auth), port.reading.address(self._auth))
         question = asked(attempt)
         if authzid is None and (proof := port.inline.decide(question)):
             port.hit((proof, self._session.connection.peer, self._client()))
             self._remember(proof)
-            self._session.ok(self.request, identity.split(proof.user), None)
+            self._session.ok(self.request, identity.written(proof.user), None)
         else:
-            self._session.start(partial(self._decide_password, Question(attempt, port.path, port.inline.key(question), authzid)))
+            self._start(partial(self._decide_password, Question(attempt, port.path, port.inline.key(question), authzid)))
 
     async def _decide_password(self, question: Question) -> None:
-        port = self._session.port
+        port = self.port
         decision = await self._conclude(question.attempt.identity, lambda: port.authenticator.verify(question), None)
         if isinstance(decision.verdict, Accepted) and question.authzid is None and (proof := port.cache.proofs.get(question.key)):
             self._remember(proof)
@@ -128,18 +150,18 @@ class Exchange:
     def _remember(self, proof: Proof) -> None:
         """An AUTH line that alone says all, and says it with the same bytes again, is answered by the loop from now on."""
         if self._auth.mechanism == "PLAIN" and self._receive is None and proof.inline_until:
-            self._session.port.known.remember(self._auth.span.reveal(), Known(proof, proof.user.encode(), self._client()))
+            self.port.known.remember(self._auth.span.reveal(), Known(proof, proof.user.encode(), self._client()))
 
     def _client(self) -> bytes:
         """What the log's line of a hit says of who logs in."""
-        address = self._session.port.reading.address(self._auth)
-        return self._session.port.record.from_client(b"" if address is None else str(address).encode(), self._auth.mechanism)
+        address = self.port.reading.address(self._auth)
+        return self.port.record.from_client(b"" if address is None else str(address).encode(), self._auth.mechanism)
 
     async def _find_keys(self, step: NeedKeys, sought: Sought) -> None:
-        port = self._session.port
+        port = self.port
         keyed: KeyedLogin | None = None
         with trio.move_on_after(port.deadline):
-            keyed = await self._session.port.authenticator.find_keys(sought, step.function)
+            keyed = await self.port.authenticator.find_keys(sought, step.function)
         if keyed is None or keyed.unavailable is not None:
             decision = keyed.unavailable if keyed is not None and keyed.unavailable is not None else self._late(sought.identity)
             await self._tell(decision, None)
@@ -154,28 +176,29 @@ class Exchange:
         assert keyed is not None  # noqa: S101 - such a step comes only after NeedKeys
         name, _ = self._names(step.authzid, step.authcid)
         final = step.message if isinstance(step, Proved) else None
-        self._session.start(partial(self._conclude, name, lambda: keyed.conclude(step), final))
+        self._start(partial(self._conclude, name, lambda: keyed.conclude(step), final))
 
     async def _conclude(self, name: Identity, decide: Callable[[], Awaitable[Decision]], final: bytes | None) -> Decision:
         """Have it decided within the deadline, and tell it."""
         decision = self._late(name)
-        with trio.move_on_at(self._arrived + self._session.port.deadline):
+        with trio.move_on_at(self._arrived + self.port.deadline):
             decision = await decide()
         await self._tell(decision, final)
         return decision
 
     async def _tell(self, decision: Decision, final: bytes | None) -> None:
-        session, port, reading = self._session, self._session.port, self._session.port.reading
+        session, port, reading = self._session, self.port, self.port.reading
         decision = await self._weighed(decision)
         address = reading.address(self._auth)
         seconds = trio.current_time() - self._arrived
         line = Asked(reading.service(self._auth), port.path, address, seconds, self._auth.mechanism, self._authzid)
         port.record.decision(decision, line, session.connection.peer)
-        name = identity.split(decision.user)
+        if not session.is_open(self.request):
+            return
+        name = identity.written(decision.user)
         match decision.verdict:
             case Accepted():
-                if session.is_open(self.request):
-                    session.ok(self.request, name, final)
+                session.ok(self.request, name, final)
             case Unavailable():
                 await trio.sleep(OUTAGE_DELAY)
                 await self._tell_outage(name)
@@ -191,21 +214,22 @@ class Exchange:
         verdict, mechanism = decision.verdict, self._auth.mechanism
         if not isinstance(verdict, Rejected | UnknownUser) or MECHANISMS[mechanism].need is not Need.KEYS:
             return decision
-        why = await self._session.port.withheld(mechanism)
+        why = await self.port.withheld(mechanism)
         return replace(decision, verdict=Unavailable(f"{mechanism} is not offered to all here: {why}")) if why else decision
 
     async def _tell_outage(self, name: Identity) -> None:
         """By the end of the connection, where that hurts no other request that waits for us (rule E4)."""
         session = self._session
+        await session.flush()
         if not session.is_open(self.request):
             return
-        if session.port.reading.listen.on_unavailable == "fail" or session.owes_others(self.request):
+        if self.port.reading.listen.on_unavailable == "fail" or session.owes_others(self.request):
             session.fail(self.request, UNAVAILABLE, name)
         else:
-            await session.close_flushed()
+            session.close()
 
     def _refuse(self, why: str, login: bytes = b"", failure: Failure = REJECTED) -> None:
-        port = self._session.port
+        port = self.port
         port.record.refused(why, port.path, self._session.connection.peer, login, port.reading.address(self._auth))
         self._session.fail(self.request, failure, None)
 
@@ -220,14 +244,14 @@ class Exchange:
             return b""
 
     def _names(self, authzid: str, authcid: str) -> tuple[Identity, Identity | None]:
-        name, acting = self._session.port.reading.names(authzid, authcid)
+        name, acting = self.port.reading.names(authzid, authcid)
         self._authzid = str(acting) if acting else ""
         return name, acting
 
     def _sought(self, authzid: str, authcid: str) -> Sought:
-        reading = self._session.port.reading
+        reading = self.port.reading
         name, acting = self._names(authzid, authcid)
-        return Sought(name, reading.service(self._auth), reading.address(self._auth), self._session.port.path, acting)
+        return Sought(name, reading.service(self._auth), reading.address(self._auth), self.port.path, acting)
 
     def _late(self, name: Identity) -> Decision:
-        return Decision(Unavailable(f"no answer within {self._session.port.deadline:g} s"), str(name))
+        return Decision(Unavailable(f"no answer within {self.port.deadline:g} s"), str(name))

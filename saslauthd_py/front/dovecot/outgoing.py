@@ -74,7 +74,7 @@ class Outgoing:
 
     async def flush(self) -> None:
         """Return when all has gone out, or never will."""
-        if self._written is not None:
+        while self._written is not None:
             await self._written.wait()
 
     def end(self) -> None:

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import socket
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -26,10 +27,13 @@ from saslauthd_py.front.sockets import NOW, STREAM, Stream, acceptor
 from saslauthd_py.mechanisms.table import MECHANISMS, Need
 from saslauthd_py.wire.dovecot import hello
 
+if TYPE_CHECKING:
+    from saslauthd_py.front.dovecot.exchange import Exchange
+
 _logger = logging.getLogger(__name__)
 
-READ = 16384
-"""Bytes of one recv: a good hundred requests, or the longest line."""
+READ = 4096
+"""Bytes of one recv: some forty requests, and of what costs most for its size not more than a turn is worth (rule E3)."""
 
 _NUMBERS = itertools.count(1)
 """Of connections in this process (CUID)."""
@@ -43,7 +47,7 @@ _COOKIE_SIZE = 16
 class DovecotPort:
     """Implements `connections.Port`. `offered`: the mechanisms that a new client is told of.
 
-    After `retire` it serves what is under way; `successor` has everything else, None: nobody has.
+    After `retire` it serves what is under way; `successor` has everything else, None: nobody has. `exchanges`: those that are under way.
     """
 
     def __init__(self, listener: socket.socket, reading: Reading, settings: PortSettings, front: Front, held: Held) -> None:
@@ -54,6 +58,7 @@ class DovecotPort:
         self.inline = Inline(front.cache, settings.number, len, exact=True)
         self.known = KnownLines(front.cache, settings.number)
         self.offered: tuple[str, ...] = ()
+        self.exchanges: set[Exchange] = set()
         self.retired = False
         self.successor: DovecotPort | None = None
         self._front = front
@@ -62,6 +67,7 @@ class DovecotPort:
         self._family = listener.family
         self._accept = acceptor(listener)
         self._hits: list[Hit] = []
+        self._over = trio.Event()
 
     @property
     def loop(self) -> Loop:
@@ -121,7 +127,11 @@ class DovecotPort:
                     self.loop.exhausted(self, error)
                 break
             accepted += 1
-            self._begin(client)
+            try:
+                self._begin(client)
+            except Exception:
+                self.fault()
+                client.close()
         return accepted
 
     def settle(self) -> None:
@@ -156,6 +166,37 @@ class DovecotPort:
         self.successor = successor if isinstance(successor, DovecotPort) else None
         self._rest_all()
 
+    def fault(self) -> None:
+        """As `Port.fault`."""
+        self.record.counters.faults += 1
+        _logger.exception("bug while a client was served; its connection is closed")
+
+    def over(self, exchange: Exchange) -> None:
+        """It is under way here no more."""
+        self.exchanges.discard(exchange)
+        if not self.exchanges:
+            self._over.set()
+
+    async def answered(self) -> None:
+        """Return when no exchange is under way. Cancellation changes nothing."""
+        while self.exchanges:
+            self._over = trio.Event()
+            await self._over.wait()
+
+    def give_up(self) -> None:
+        """End the connections of whoever is not answered yet."""
+        for exchange in tuple(self.exchanges):
+            exchange.give_up()
+
+    def refusal(self, connection: Connection) -> str:
+        """Why this client may not ask; empty: it may."""
+        allowed, admits = self._settings.allowed, self._settings.admits
+        if allowed is not None and connection.uid not in allowed:
+            return f"user id {connection.uid} is not in allow_users"
+        if admits is not None and not admits(peers.address(connection.peer)):
+            return "its address is not in networks"
+        return ""
+
     def hit(self, hit: Hit) -> None:
         """A login that the cache has decided."""
         self._hits.append(hit)
@@ -169,7 +210,7 @@ class DovecotPort:
 
     def _begin(self, client: Stream) -> None:
         connection = Connection(client, self, trio.current_time())
-        if why := self._refused(connection):
+        if why := self.refusal(connection):
             client.close()
             self.record.refused(why, self.path, connection.peer)
             return
@@ -182,12 +223,3 @@ class DovecotPort:
         connection.dialogue = session
         self.loop.connections.enter(connection)
         self.loop.guarded(lambda _: session.greet(), connection)
-
-    def _refused(self, connection: Connection) -> str:
-        """Why this client may not ask; empty: it may."""
-        allowed, admits = self._settings.allowed, self._settings.admits
-        if allowed is not None and connection.uid not in allowed:
-            return f"user id {connection.uid} is not in allow_users"
-        if admits is not None and not admits(peers.address(connection.peer)):
-            return "its address is not in networks"
-        return ""

@@ -53,7 +53,9 @@ class Reading:
     def names(self, authzid: str, authcid: str) -> tuple[Identity, Identity | None]:
         """Who proves, and as whom they want to act; None: as themselves. Raises InvalidIdentity."""
         name = self._identity(authcid)
-        acting = self._identity(authzid) if authzid else name
+        if not authzid:
+            return name, None
+        acting = self._identity(authzid)
         return name, None if same(name, acting) else acting
 
     def _identity(self, name: str) -> Identity:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, assert_never
 
@@ -18,8 +17,6 @@ from saslauthd_py.wire.dovecot import Auth, Cancel, Completed, Event, Failure, H
 
 if TYPE_CHECKING:
     from saslauthd_py.front.dovecot.port import DovecotPort
-
-_logger = logging.getLogger(__name__)
 
 HANDSHAKE = 60.0
 """Seconds for a client's VERSION and CPID."""
@@ -53,20 +50,21 @@ class Session:
         """Take what has come; returns how many requests were in it. What is answered at once goes out in one write."""
         dialogue, port, peer = self._wire, self.port, self.connection.peer
         replies = self._replies = []
-        at, whole, answered = 0, dialogue.at_line, 0
+        at, whole, answered, known_all = 0, dialogue.at_line, 0, True
         find, now = port.known.find, port.known.sure_at()
         while at < len(data):
             first, last = wire.span(data, at) if whole else (0, 0)
             if (
                 last
                 and (known := find(data[first:last], now)) is not None
-                and (not self._exchanges or dialogue.is_free(data[at + 5 : first]))
+                and (not self._exchanges or (dialogue.minor > _SERIAL and dialogue.is_free(data[at + 5 : first])))
             ):
                 replies.append(wire.ok(data[at + 5 : first], known.user))
                 port.hit((known.proof, peer, known.client))
                 answered += 1
                 at = last + 1
                 continue
+            known_all = False
             end = data.find(b"\n", at) + 1 or len(data)
             answered += self._feed(data[at:end])
             at, whole = end, dialogue.at_line
@@ -75,7 +73,7 @@ class Session:
             self._out.send(b"".join(replies))
         if dialogue.closed:
             port.loop.close(self.connection)
-        elif self._exchanges or len(replies) < answered:
+        elif not known_all:
             self.rest()
         return answered
 
@@ -106,29 +104,29 @@ class Session:
         self._wire.close()
         self._out.end()
         while self._exchanges:
-            self._exchanges.popitem()[1].abandon()
+            self._exchanges.popitem()[1].over()
 
     def rest(self) -> None:
         """After anything that may have ended a request: without one the connection may be closed for room, or served by another port."""
         if self.connection.state is State.CLOSED:
             return
+        while self._out.empty and (successor := self.port.successor) is not None and self._served_by(successor):
+            self._move(successor)
         loop, port = self.port.loop, self.port
-        if self._wire.owed:
+        if self._wire.owed or (port.retired and not self._out.empty):
             loop.connections.complete(self.connection)
             return
         loop.connections.rest(self.connection)
         if not self._out.empty or any(exchange.bound for exchange in self._exchanges.values()):
             return
-        successor = port.successor
-        if (port.retired and successor is None) or not set(self.offered) <= set((successor or port).offered):
-            if not self._exchanges or port.retired:
-                loop.close(self.connection)
-        elif successor is not None:
-            self.port = self.connection.port = successor
+        if (not self._exchanges or port.retired) and (port.retired or not set(self.offered) <= set(port.offered)):
+            if port.successor is not None and (why := port.successor.refusal(self.connection)):
+                self._record(why)
+            loop.close(self.connection)
 
     def start(self, task: Callable[[], Awaitable[object]]) -> None:
-        """Run what must wait for others. A bug in it ends the connection, and is logged."""
-        self.port.nursery.start_soon(self._run, task)
+        """As `Reader.start`."""
+        self.port.nursery.start_soon(self.run, task)
 
     def throttle(self) -> None:
         """As `Reader.throttle`."""
@@ -171,21 +169,43 @@ class Session:
         self._send(self._wire.fail(request, failure, user))
         self._over(request)
 
-    async def close_flushed(self) -> None:
-        """End the connection once everything that was answered has gone out."""
+    async def flush(self) -> None:
+        """Return when everything that was answered has gone out, or never will."""
         await self._out.flush()
+
+    def give_up(self, exchange: Exchange) -> None:
+        """Nobody will decide it: told by the end of the connection, where that hurts no other request that waits for us (rule E4)."""
+        if not self.owes_others(exchange.request):
+            self.close()
+        elif exchange.due < float("inf"):
+            self._drop(exchange)
+        else:
+            self.fail(exchange.request, wire.UNAVAILABLE, None)
+
+    def close(self) -> None:
+        """End the connection."""
         self.port.loop.close(self.connection)
 
-    async def _run(self, task: Callable[[], Awaitable[object]]) -> None:
+    async def run(self, task: Callable[[], Awaitable[object]]) -> None:
+        """Do what must wait for others. A bug in it ends the connection, and is logged."""
         request_id.begin()
         try:
             await task()
         except Exception:
-            self.port.record.counters.faults += 1
-            _logger.exception("bug while a client was served; its connection is closed")
+            self.port.fault()
             self.port.loop.close(self.connection)
         finally:
             self.rest()
+
+    def _served_by(self, port: DovecotPort) -> bool:
+        return set(self.offered) <= set(port.offered) and not port.refusal(self.connection)
+
+    def _move(self, port: DovecotPort) -> None:
+        """New requests are for `port`; those that we owe an answer end under the configuration that they began with (rule H1)."""
+        self.port = port
+        port.loop.hand_over(self.connection, port)
+        for exchange in self._exchanges.values():
+            exchange.follow()
 
     def _take(self, event: Event) -> None:
         match event:
@@ -230,7 +250,7 @@ class Session:
     def _over(self, request: Request) -> None:
         exchange = self._exchanges.pop(request, None)
         if exchange is not None:
-            exchange.abandon()
+            exchange.over()
 
     def _wait(self) -> None:
         """Be told when the next challenge has waited too long."""

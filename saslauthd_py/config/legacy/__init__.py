@@ -1,0 +1,1 @@
+"""The files and flags of the original saslauthd, read into our keys."""
