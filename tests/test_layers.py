@@ -19,7 +19,8 @@ VOCABULARY = "identity secret credential keys verdict backend trace"
 LAYERS: tuple[tuple[str, ...], ...] = (
     (VOCABULARY,),
     ("wire", "mechanisms", "passwords", "config.settings"),
-    ("config.load", "config.legacy"),
+    ("config.legacy",),
+    ("config.load",),
     ("privileges",),  # it says who a listener's owner is
     ("queue", "generations"),
     ("store", "listeners", "notify", "hashing", "workers"),
@@ -42,7 +43,7 @@ LEVELS = {unit: level for level, layer in enumerate(LAYERS) for unit in layer}
 
 ONLY_FOR = {
     "config.load": {"app", "cli", "monitor"},
-    "config.legacy": {"cli"},
+    "config.legacy": {"cli", "config.load"},
     "backends": {"app"},  # the table of backends is app's
 }
 WITH_TRIO = {"queue", "hashing", "workers"} | {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}

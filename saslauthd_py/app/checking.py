@@ -24,7 +24,9 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A daemon that answers at the configuration's control socket: its process, and the paths and addresses that are its own."""
+    """A daemon that answers at the configuration's control socket: its first process, and which of the configuration's paths and
+    addresses are its own.
+    """
 
     pid: int
     places: frozenset[str]
@@ -32,7 +34,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """A start would do. `warnings`: what it would do without; `running`: the daemon that has to end first."""
+    """A start would do. `warnings`: what it would do without; `running`: a daemon that would have to end first."""
 
     warnings: tuple[str, ...] = ()
     running: Running | None = None
@@ -66,9 +68,10 @@ def _running(settings: Settings) -> Running | None:
     except ControlError:
         return None
     match status:
-        case {"pid": int(pid), "listeners": [*found], "metrics": str(metrics)}:
-            names = (one.get("name") for one in found if isinstance(one, dict))
-            return Running(pid, frozenset({metrics} | {name for name in names if isinstance(name, str)} - {""}))
+        case {"pid": int(pid), "monitor_pid": int() | None as monitor, "listeners": [*found], "metrics": str(metrics)}:
+            theirs = {metrics, *(one.get("name") for one in found if isinstance(one, dict))}
+            wanted = {*(listen.name for listen in settings.listen), str(settings.metrics.address)}
+            return Running(monitor or pid, frozenset(wanted & theirs))
     return None
 
 

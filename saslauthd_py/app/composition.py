@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import assert_never
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
 
 import trio
 
 from saslauthd_py.admission import Admission
+from saslauthd_py.app import directories
 from saslauthd_py.app.start import StartError
 from saslauthd_py.authenticator import Authenticator, Grounds
 from saslauthd_py.backend import Backend
@@ -19,7 +20,7 @@ from saslauthd_py.backends.passwd_file import PasswdFileBackend
 from saslauthd_py.backends.shadow import ShadowBackend
 from saslauthd_py.backends.store import StoreBackend, StoreOptions
 from saslauthd_py.cache import Cache
-from saslauthd_py.config.settings import AnyBackend, PamSettings, PasswdFileSettings, Settings, ShadowSettings, StoreSettings
+from saslauthd_py.config.settings import AnyBackend, LdapSettings, PamSettings, PasswdFileSettings, Settings, ShadowSettings, StoreSettings
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.proxy_users import ProxyUsers
 from saslauthd_py.queue import Queue
@@ -29,6 +30,9 @@ from saslauthd_py.store.watch import Watch
 from saslauthd_py.wire.monitor import End
 from saslauthd_py.workers import Workers
 
+if TYPE_CHECKING:
+    from saslauthd_py.backends.ldap.opening import Manner
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -36,6 +40,7 @@ class Resources:
 
     watches: Mapping[str, Watch]
     workers: Mapping[str, Workers]
+    manners: Mapping[str, Manner] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,10 @@ def opened(settings: Settings, end: Callable[[End], None] | None) -> Iterator[Re
         workers = {name: Workers(name, end) for name in names if end is not None}
         for pool in workers.values():
             stack.callback(pool.close)
-        yield Resources(watches, workers)
+        manners = {
+            name: directories.opened(name, backend) for name, backend in settings.backend.items() if isinstance(backend, LdapSettings)
+        }
+        yield Resources(watches, workers, manners)
 
 
 @asynccontextmanager
@@ -129,6 +137,8 @@ class _Parts:
                 return _member(name, settings, ShadowBackend(self._resources.workers[name], settings), settings.processes)
             case PasswdFileSettings():
                 return self._passwd_file(name, settings)
+            case LdapSettings():
+                return self._ldap(name, settings)
         assert_never(settings)
 
     def _store(self, name: str, settings: StoreSettings) -> Member:
@@ -148,6 +158,12 @@ class _Parts:
         queue = Queue.of_backend(settings.parallel)
         self.counts.append(file.count_keys)
         return Member(name, file, queue, settings.cache, frozenset(settings.services), watched, login=login, keyed=file)
+
+    def _ldap(self, name: str, settings: LdapSettings) -> Member:
+        backend, servers = directories.composed(settings, self._resources.manners[name], self._hashing, self._nursery)
+        self.keepers.append(servers.warm)
+        queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
+        return Member(name, backend, queue, settings.cache, services, login=settings.login, slow_to_refuse=True)
 
 
 def _member(name: str, settings: AnyBackend, backend: Backend, places: int) -> Member:

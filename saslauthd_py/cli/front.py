@@ -23,7 +23,7 @@ def main() -> int:
 
         app.serve_for_monitor(CHANNEL)
     except (Exception, KeyboardInterrupt) as error:
-        return fail(error, Environment.of_process())
+        return fail(error, Environment.of_process(), serving=True)
     return 0
 
 

@@ -17,6 +17,9 @@ from saslauthd_py.cli.parser import build
 from saslauthd_py.cli.render import complain, render
 from saslauthd_py.cli.report import Report, Text
 from saslauthd_py.cli.syntax import HelpWanted
+from saslauthd_py.monitor.telling import opening
+
+_SERVING = {("serve",), ("monitor",), ("front",)}
 
 
 class Command(Protocol):
@@ -37,16 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str], environment: Environment) -> Exit:
     """One command in a given environment: prints its report, or one line that says what went wrong."""
+    serving = False
     try:
         try:
             arguments = build().parse_args(argv)
+            serving = arguments.command in _SERVING and not getattr(arguments, "check", False)
         except HelpWanted as wanted:
             render(Text(str(wanted)), environment, as_json=False)
             return Exit.DONE
         report = find(arguments.command)(arguments, environment)
         render(report, environment, as_json=getattr(arguments, "json", False))
     except (Exception, KeyboardInterrupt) as error:
-        return fail(error, environment)
+        return fail(error, environment, serving=serving)
     return report.exit
 
 
@@ -56,15 +61,19 @@ def find(name: tuple[str, ...]) -> Command:
     return command
 
 
-def fail(error: BaseException, environment: Environment) -> Exit:
-    """Tell what went wrong: one line, or for a bug its traceback too. Returns the code to exit with."""
+def fail(error: BaseException, environment: Environment, *, serving: bool = False) -> Exit:
+    """Tell what went wrong: one line, or for a bug its traceback too. Returns the code to exit with.
+
+    `serving`: it is a daemon's end, and nobody may be looking: the lines say when.
+    """
     code = code_of(error)
+    begin = opening() if serving else ""
     if code is Exit.BUG:
         with contextlib.suppress(OSError):
             environment.stderr.writelines(traceback.format_exception(error))
-        complain(environment.stderr, ["this is a bug: please report it with the lines above"])
+        complain(environment.stderr, ["this is a bug: please report it with the lines above"], begin)
     else:
-        complain(environment.stderr, line_of(error).splitlines())
+        complain(environment.stderr, line_of(error).splitlines(), begin)
     return code
 
 

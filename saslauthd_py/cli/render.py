@@ -43,10 +43,10 @@ def _told() -> Iterator[None]:
         raise CommandFailed(Exit.UNAVAILABLE, f"standard output: {(error.strerror or str(error)).lower()}") from None
 
 
-def complain(stderr: TextIO, lines: Iterable[str]) -> None:
-    """Errors and warnings, each behind the program's name. That they can be told to nobody is no error."""
+def complain(stderr: TextIO, lines: Iterable[str], opening: str = "") -> None:
+    """Errors and warnings, each behind the program's name, and before that an opening. That they can be told to nobody is no error."""
     with suppress(OSError):
-        stderr.writelines(f"saslauthd-py: {printable(line)}\n" for line in lines)
+        stderr.writelines(f"{opening}saslauthd-py: {printable(line)}\n" for line in lines)
         stderr.flush()
 
 

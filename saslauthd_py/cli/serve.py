@@ -57,5 +57,6 @@ def _check(path: str, checked: Checked) -> Record:
     fields: Fields = {"file": path, "ok": True, "user": user, "running": running.pid if running else None, "warnings": warnings}
     lines = [f"{path}: ok, checked as {user}"]
     if running is not None:
-        lines.append(f"the running daemon (process {running.pid}) answers at {', '.join(sorted(running.places))}: it has to end first")
+        places = ", ".join(sorted(running.places)) or "[control] path"
+        lines.append(f"{places}: the running daemon's own (process {running.pid}); a restart ends that first")
     return Record(fields, tuple(lines), warnings=warnings)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from saslauthd_py import privileges
+from saslauthd_py.monitor.telling import say
 from saslauthd_py.privileges import Ids, PrivilegeError
 
 CHANNEL = 3
@@ -40,9 +41,9 @@ def _become(ids: Ids, channel: socket.socket, parent: int) -> NoReturn:
         privileges.die_with_parent(parent)  # a change of ids undoes it, execve does not
         os.execve(sys.executable, _command(), _variables())  # noqa: S606 - this very program
     except PrivilegeError as error:
-        _complain(str(error))
+        say(str(error))
     except OSError as error:
-        _complain(f"{sys.executable}: {ids.name} cannot run it: {error.strerror}; install saslauthd-py where every user can read it")
+        say(f"{sys.executable}: {ids.name} cannot run it: {error.strerror}; install saslauthd-py where every user can read it")
     finally:
         os._exit(_CONFIGURATION)
 
@@ -54,7 +55,3 @@ def _command() -> list[str]:
 def _variables() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return kept | ({"WATCHDOG_PID": str(os.getpid())} if "WATCHDOG_USEC" in kept else {})
-
-
-def _complain(line: str) -> None:
-    os.write(2, f"saslauthd-py: {line}\n".encode("utf-8", "backslashreplace"))

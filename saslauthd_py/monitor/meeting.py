@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import selectors
 import socket
 from collections.abc import Callable
@@ -43,5 +44,5 @@ def _met(there: socket.socket, wake: socket.socket, uid: int) -> socket.socket |
                     if peer_ids(came).uid == uid:
                         came.setblocking(True)
                         return came
-                    say(f"user id {peer_ids(came).uid} is not the front's: refused")
+                    say(f"user id {peer_ids(came).uid} is not the front's: refused", logging.WARNING)
                     came.close()

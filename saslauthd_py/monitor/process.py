@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import selectors
 import signal
@@ -156,7 +157,7 @@ class _Monitor:
         except BlockingIOError:
             return True
         except Malformed as error:
-            say(f"a frame from the front is ignored: {error}")
+            say(f"a frame from the front is ignored: {error}", logging.WARNING)
             return True
         except OSError:
             return self._lost()
@@ -180,7 +181,7 @@ class _Monitor:
             case Retired(first_pool):
                 self._serving.retired(first_pool)
             case _:
-                say(f"a frame from the front is ignored: {type(frame).__name__} is none of its own")
+                say(f"a frame from the front is ignored: {type(frame).__name__} is none of its own", logging.WARNING)
         return True
 
     def _pause(self) -> float | None:
@@ -254,7 +255,7 @@ def _control(settings: Settings) -> Iterator[Listener | None]:
     try:
         control = listeners.bind_control(settings)
     except (ListenError, OSError) as error:
-        say(f"no control socket, so `status` and `reload` will not work: {error}")
+        say(f"no control socket, so `status` and `reload` will not work: {error}", logging.WARNING)
         yield None
         return
     try:

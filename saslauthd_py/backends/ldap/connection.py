@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import trio
 
 from saslauthd_py.backends.ldap.link import Link, LinkBroken
 from saslauthd_py.wire.ldap import (
+    MAX_NUMBER,
     NOTICE_OF_DISCONNECTION,
     AbandonRequest,
+    AnonymousBind,
+    Answer,
     BindRequest,
     BindResponse,
     CompareRequest,
     CompareResponse,
     ExtendedRequest,
     ExtendedResponse,
+    ExternalBind,
     Fault,
     Message,
     Request,
@@ -26,60 +30,88 @@ from saslauthd_py.wire.ldap import (
     SearchResultEntry,
     Stream,
     UnbindRequest,
+    describe,
     encode,
 )
 
-MOST_OF_A_SEARCH = 16 << 20
-"""Bytes of all answers to one search together."""
+_logger = logging.getLogger(__name__)
 
-_MOST_ABANDONED = 1024
-_LAST: dict[type[Request], type[Result]] = {
+MOST_HELD = 4 << 20
+"""Bytes of answers to all searches of one connection that are not over."""
+
+MOST_UNASKED = 4 << 20
+"""Bytes that nobody waits for, without an answer to anybody between them."""
+
+MOST_ABANDONED = 1024
+"""Requests that were given up and may still be answered; beyond that the oldest are taken for over."""
+
+_MOST_TOLD = 200
+
+LAST: dict[type[Request], type[Result]] = {
     BindRequest: BindResponse,
+    AnonymousBind: BindResponse,
+    ExternalBind: BindResponse,
     SearchRequest: SearchResultDone,
     CompareRequest: CompareResponse,
     ExtendedRequest: ExtendedResponse,
 }
-"""By request, the answer that is its last."""
+"""By request, the answer that is its last; to all but a search the only one."""
 
 
-@dataclass(frozen=True, slots=True)
 class Reply:
     """All that came for one request."""
 
-    result: Result
-    entries: tuple[SearchResultEntry, ...] = ()
+    __slots__ = ("entries", "result")
+
+    def __init__(self, result: Result, entries: tuple[SearchResultEntry, ...] = ()) -> None:
+        self.result = result
+        self.entries = entries
 
 
-@dataclass(slots=True)
 class _Asked:
-    request: Request
-    entries: list[SearchResultEntry] = field(default_factory=list)
-    size: int = 0
-    result: Result | None = None
-    answered: trio.Event = field(default_factory=trio.Event)
+    """A request under way. `size`: the bytes of the answers that are not the last."""
+
+    __slots__ = ("answered", "entries", "last", "result", "size")
+
+    def __init__(self, last: type[Result]) -> None:
+        self.last = last
+        self.entries: list[SearchResultEntry] = []
+        self.size = 0
+        self.result: Result | None = None
+        self.answered = trio.Event()
 
 
 class Connection:
-    """An open connection, of which `stream` has taken every byte that came. `serve` must run while it is used.
+    """An open connection, introduced by the request with this `number`, 0 for none; the caller runs `serve`.
 
-    `lost`: why it is over, one line; empty: it is not.
+    `lost`: why it is over, one line; empty: it is not. `heard`: when something last came, by trio's clock.
     """
 
     def __init__(self, link: Link, stream: Stream, number: int) -> None:
         self.lost = ""
+        self.heard = trio.current_time()
         self._link = link
         self._stream = stream
         self._number = number
         self._asked: dict[int, _Asked] = {}
         self._abandoned: dict[int, None] = {}
+        self._held = 0
+        self._unasked = 0
+
+    @property
+    def idle(self) -> bool:
+        """Nobody waits for an answer."""
+        return not self._asked
 
     async def serve(self) -> None:
-        """Until it is lost or closed. Never raises for what the server does."""
+        """Until it is lost or closed. Never raises, but for cancellation, whatever the server does."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_sending)
                 await self._receive()
                 nursery.cancel_scope.cancel()
+        except Exception:
+            _logger.exception("a connection to an LDAP server is given up for a fault of this program")
         finally:
             self._end("the daemon is stopping")
 
@@ -90,11 +122,11 @@ class Connection:
         """
         if self.lost:
             raise LinkBroken(self.lost)
-        self._number += 1
-        number, asked = self._number, _Asked(request)
-        self._asked[number] = asked
+        number = self._next_number()
+        message = encode(number, request)
+        asked = self._asked[number] = _Asked(LAST[type(request)])
         try:
-            self._link.send(encode(number, request))
+            self._link.send(message)
             await asked.answered.wait()
         except LinkBroken as error:
             self._end(str(error))
@@ -102,80 +134,106 @@ class Connection:
         except trio.Cancelled:
             self._abandon(number)
             raise
-        finally:
-            self._asked.pop(number, None)
         if asked.result is None:
             raise LinkBroken(self.lost)
         return Reply(asked.result, tuple(asked.entries))
 
-    def close(self) -> None:
-        """Say good-bye and end it. Any number of times; whoever waits gets LinkBroken."""
+    def close(self, why: str = "closed") -> None:
+        """Say good-bye and end it. Any number of times; whoever waits gets LinkBroken with `why`."""
         if not self.lost:
-            self._number += 1
             with suppress(LinkBroken):
-                self._link.send(encode(self._number, UnbindRequest()))
-            self._end("closed")
+                self._link.send(encode(self._next_number(), UnbindRequest()))
+            self._end(why)
 
     async def _receive(self) -> None:
         try:
-            while data := await self._link.receive():
+            self._take_all()
+            while not self.lost and (data := await self._link.receive()):
+                self.heard = trio.current_time()
                 self._stream.feed(data)
-                while message := self._stream.next_message():
-                    if why := message.text if isinstance(message, Fault) else self._take(message):
-                        self._end(why)
-                        return
+                self._take_all()
             self._end("ended the connection")
         except LinkBroken as error:
             self._end(str(error))
-        except trio.ClosedResourceError:
-            return
 
     async def _keep_sending(self) -> None:
         try:
             await self._link.keep_sending()
         except LinkBroken as error:
             self._end(str(error))
-        except trio.ClosedResourceError:
-            return
 
-    def _take(self, message: Message) -> str:
-        """Hand an answer to who asked; what is wrong with it, empty: nothing."""
+    def _take_all(self) -> None:
+        """Raises LinkBroken for what is no answer to what was asked."""
+        while message := self._stream.next_message():
+            if isinstance(message, Fault):
+                raise LinkBroken(message.text)
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
         number, answer, size = message
-        if not number:
-            notice = isinstance(answer, ExtendedResponse) and answer.name == NOTICE_OF_DISCONNECTION
-            return f"ended the connection: {answer.diagnostic.decode(errors='replace')}" if notice and isinstance(answer, Result) else ""
         asked = self._asked.get(number)
         if asked is None:
-            return "" if number in self._abandoned else "answers what it was not asked"
-        asked.size += size
-        if asked.size > MOST_OF_A_SEARCH:
-            return f"answers one search with more than {MOST_OF_A_SEARCH >> 20} MiB"
-        if isinstance(answer, SearchResultEntry):
-            asked.entries.append(answer)
-        elif isinstance(answer, Result):
-            if not isinstance(answer, _LAST.get(type(asked.request), BindResponse)):
-                return "answers with another operation than it was asked for"
+            self._take_unasked(number, answer, size)
+        elif isinstance(answer, asked.last):
+            del self._asked[number]  # whatever else comes under this number meets nobody
+            self._held -= asked.size
+            self._unasked = 0
             asked.result = answer
             asked.answered.set()
-        return ""
+        elif asked.last is not SearchResultDone or isinstance(answer, Result):
+            raise LinkBroken("answers with another operation than it was asked for")
+        else:
+            asked.size += size
+            self._held += size
+            if self._held > MOST_HELD:
+                raise LinkBroken(f"answers searches with more than {MOST_HELD >> 20} MiB")
+            if isinstance(answer, SearchResultEntry):
+                asked.entries.append(answer)
+
+    def _take_unasked(self, number: int, answer: Answer, size: int) -> None:
+        if not number:
+            if isinstance(answer, ExtendedResponse) and answer.name == NOTICE_OF_DISCONNECTION:
+                raise LinkBroken(f"ended the connection: {told(answer)}")
+        elif number not in self._abandoned:
+            raise LinkBroken("answers what it was not asked")
+        elif isinstance(answer, Result):
+            del self._abandoned[number]
+        self._unasked += size
+        if self._unasked > MOST_UNASKED:
+            raise LinkBroken(f"sends more than {MOST_UNASKED >> 20} MiB that nobody waits for")
 
     def _abandon(self, number: int) -> None:
-        asked = self._asked.get(number)
-        if asked is None or self.lost or not isinstance(asked.request, SearchRequest | CompareRequest):
+        asked = self._asked.pop(number, None)
+        if asked is None:
             return
-        if len(self._abandoned) >= _MOST_ABANDONED:
+        self._held -= asked.size
+        if len(self._abandoned) >= MOST_ABANDONED:
             del self._abandoned[next(iter(self._abandoned))]
         self._abandoned[number] = None
-        self._number += 1
         try:
-            self._link.send(encode(self._number, AbandonRequest(number)))
+            self._link.send(encode(self._next_number(), AbandonRequest(number)))
         except LinkBroken as error:
             self._end(str(error))
+
+    def _next_number(self) -> int:
+        """One that nobody has now: a busy connection comes to the last one within days, and begins anew."""
+        while True:
+            self._number = self._number % MAX_NUMBER + 1
+            if self._number not in self._asked and self._number not in self._abandoned:
+                return self._number
 
     def _end(self, why: str) -> None:
         if self.lost:
             return
         self.lost = why
         self._link.close()
-        for asked in self._asked.values():
-            asked.answered.set()
+        asked, self._asked = self._asked, {}
+        for each in asked.values():
+            each.answered.set()
+
+
+def told(result: Result) -> str:
+    """What a server says came of a request, for a log: the code, and the server's own words, of which none can end the line."""
+    words = result.diagnostic.strip(b"\0 \r\n")[:_MOST_TOLD].decode("utf-8", "backslashreplace")
+    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in words)
+    return f"{describe(result.code)}{': ' if shown else ''}{shown}"

@@ -36,12 +36,13 @@ class Link:
         if self._tls is None:
             return await self._receive_raw()
         while True:
-            if plain := self._tls.plain():
+            plain = self._tls.plain()
+            self._push(self._tls.to_send())  # an answer to a key update
+            if plain:
                 return plain
             if self._tls.over or not (data := await self._receive_raw()):
                 return b""
             self._tls.feed(data)
-            self._push(self._tls.to_send())  # an answer to a key update
 
     async def begin_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Encrypt from here on. Raises LinkBroken: no handshake, or a certificate that is not to be trusted, or is another host's."""
@@ -126,12 +127,14 @@ class _Tls:
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self.refused = ""
         self.over = False
+        self._unread = False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def feed(self, data: bytes) -> None:
         """What has come."""
         self._incoming.write(data)
+        self._unread = True
 
     def to_send(self) -> bytes:
         """What the server is to get."""
@@ -160,12 +163,13 @@ class _Tls:
         """What can be read of all that was fed. Raises LinkBroken."""
         parts = []
         try:
-            while not self.over:
+            while self._unread and not self.over:
                 part = self._tls.read(MOST_RECEIVED)
                 parts.append(part)
                 self.over = not part
+                self._unread = bool(self._incoming.pending or self._tls.pending())
         except ssl.SSLWantReadError:
-            pass
+            self._unread = False
         except ssl.SSLError as error:
             raise LinkBroken(_told(error)) from None
         return b"".join(parts)

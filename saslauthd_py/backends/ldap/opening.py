@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 
-from saslauthd_py.backends.ldap.connection import Connection, told
+from saslauthd_py.backends.ldap.connection import LAST, Connection, told
 from saslauthd_py.backends.ldap.link import Link, LinkBroken
 from saslauthd_py.backends.ldap.reaching import reach
 from saslauthd_py.config.settings.ldap import LdapSettings
@@ -14,7 +14,6 @@ from saslauthd_py.wire.ldap import (
     START_TLS,
     AnonymousBind,
     BindRequest,
-    ExtendedResponse,
     ExternalBind,
     Fault,
     Request,
@@ -93,7 +92,7 @@ async def _asked(link: Link, stream: Stream, number: int, request: Request) -> R
     answer = message.answer
     if message.number == 0 and isinstance(answer, Result):
         raise LinkBroken(f"ended the connection: {told(answer)}")
-    if not isinstance(answer, Result) or message.number != number or isinstance(answer, ExtendedResponse) != (request is START_TLS):
+    if message.number != number or not isinstance(answer, LAST[type(request)]):
         raise LinkBroken("answers what it was not asked")
     return answer
 
@@ -101,9 +100,9 @@ async def _asked(link: Link, stream: Stream, number: int, request: Request) -> R
 def _context(settings: LdapSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
-    except OSError as error:  # ssl's own have no file in their text
-        why = "has no certificate that can be read" if isinstance(error, ssl.SSLError) else error.strerror
-        raise OSError(error.errno, f"{why}: ca_file must be certificates in PEM", settings.ca_file) from None
+    except OSError as error:  # an ssl.SSLError too; neither has the file in its text
+        why = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise OSError(f"ca_file {settings.ca_file}: {why}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     if not settings.verify:

@@ -22,6 +22,9 @@ _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds, seconds and tries: so that what stands between does not forget a link that nobody uses, and one that is dead is known to be."""
 
 
+_Address = str | tuple[str | int, ...]
+
+
 async def reach(server: LdapServer) -> Link:
     """A link to the server, at the first of its addresses that answers. Raises LinkBroken. Cancelled, it leaves nothing open."""
     if server.scheme == "ldapi":
@@ -32,21 +35,19 @@ async def reach(server: LdapServer) -> Link:
     return Link(await _first_of(addresses))
 
 
-async def _addresses(server: LdapServer) -> list[tuple[int, tuple[str, int]]]:
+async def _addresses(server: LdapServer) -> list[tuple[int, _Address]]:
     """Each with its family, none twice, in the order of the system's preference."""
     try:
         family = socket.AF_INET if ip_address(server.host).version == 4 else socket.AF_INET6
     except ValueError:
-        found = await _looked_up(server.host)
-    else:
-        found = [(family, server.host)]
-    return [(family, (address, server.port)) for family, address in found]
+        return await _looked_up(server.host, server.port)
+    return [(family, (server.host, server.port))]
 
 
-async def _looked_up(host: str) -> list[tuple[int, str]]:
-    def lookup() -> list[tuple[int, str]]:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys((int(family), str(address[0])) for family, _, _, _, address in found))
+async def _looked_up(host: str, port: int) -> list[tuple[int, _Address]]:
+    def lookup() -> list[tuple[int, _Address]]:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
 
     try:
         return await trio.to_thread.run_sync(lookup, limiter=_LOOKUPS, abandon_on_cancel=True)
@@ -54,12 +55,12 @@ async def _looked_up(host: str) -> list[tuple[int, str]]:
         raise LinkBroken(f"its name is not known: {error.strerror or error}") from None
 
 
-async def _first_of(addresses: list[tuple[int, tuple[str, int]]]) -> socket.socket:
+async def _first_of(addresses: list[tuple[int, _Address]]) -> socket.socket:
     """One that does not answer holds up the others no longer than HEAD_START; one that refuses, not at all."""
     won: list[socket.socket] = []
     said: list[str] = []
 
-    async def attempt(family: int, address: tuple[str, int], failed: trio.Event) -> None:
+    async def attempt(family: int, address: _Address, failed: trio.Event) -> None:
         try:
             connected = await _connected(family, address)
         except LinkBroken as error:
@@ -87,7 +88,7 @@ async def _first_of(addresses: list[tuple[int, tuple[str, int]]]) -> socket.sock
     return won[0]
 
 
-async def _connected(family: int, address: str | tuple[str, int]) -> socket.socket:
+async def _connected(family: int, address: _Address) -> socket.socket:
     """Raises LinkBroken."""
     try:
         connecting = socket.socket(family, socket.SOCK_STREAM)
@@ -107,7 +108,7 @@ async def _connected(family: int, address: str | tuple[str, int]) -> socket.sock
     return connecting
 
 
-async def _connect(connecting: socket.socket, address: str | tuple[str, int]) -> None:
+async def _connect(connecting: socket.socket, address: _Address) -> None:
     try:
         connecting.connect(address)
     except BlockingIOError:

@@ -1,168 +1,153 @@
-"""One server of a backend: its connections, whether it is up, and the tries in the background that find out (rule D8)."""
+"""One server of a backend, asked by all logins at once: each is answered, or fails, within the time that one answer may take."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
 import trio
 
 from saslauthd_py.backends.ldap.connection import Connection, Reply
 from saslauthd_py.backends.ldap.link import LinkBroken
-from saslauthd_py.backends.ldap.opening import Manner, open_connection
+from saslauthd_py.backends.ldap.opening import Manner
+from saslauthd_py.backends.ldap.pool import Pool
+from saslauthd_py.backends.ldap.standing import Silent, Standing
 from saslauthd_py.config.settings.ldap_server import LdapServer
-from saslauthd_py.wire.ldap import AnonymousBind, BindRequest, CompareRequest, SearchRequest
+from saslauthd_py.wire.ldap import BindRequest, CompareRequest, SearchRequest
 
-_logger = logging.getLogger(__name__)
+_R = TypeVar("_R", BindRequest, SearchRequest | CompareRequest)
 
-_T = TypeVar("_T")
-
-FAILURES = 3
-"""Requests in a row that a server that can be reached does not answer, before it counts as down."""
-
-PROBE_EVERY = 1.0
-"""Seconds between two tries to reach a server that is down; a try that hangs does not keep the next from its time."""
-
-
-class Silent(LinkBroken):
-    """The server has not answered in time."""
+ASKED_AGAIN = 2
+"""How often a search goes to a new connection when the one it was on is lost, maybe for another's sake."""
 
 
 class Unreachable(LinkBroken):
-    """There is no connection to the server, so it was not asked."""
+    """The server was not asked: there is no connection to it, or none is free."""
 
 
 class Server:
-    """Asked by all logins at once. `nursery` runs its connections and probes. `cause`: why it is down, one line; empty: it is up."""
+    """`name`: its URI. `nursery` runs its connections, and what finds out whether it is up."""
 
     def __init__(self, where: LdapServer, manner: Manner, limits: tuple[int, float], nursery: trio.Nursery) -> None:
         """`limits`: connections for binds, and the seconds that one answer may take."""
         places, self._timeout = limits
-        self.where = where
-        self.cause = ""
-        self._manner = manner
-        self._nursery = nursery
-        self._failures = 0
-        self._searching: Connection | None = None
-        self._opening = trio.Lock()
-        self._idle: list[Connection] = []
+        self.name = str(where)
+        self._pool = Pool(where, manner, nursery)
+        self._standing = Standing(self.name, self._pool, self._timeout, nursery)
         self._places = trio.Semaphore(places, max_value=places)
 
+    @property
+    def cause(self) -> str:
+        """Why it is down, one line; empty: it is up."""
+        return self._standing.cause
+
     async def ask(self, request: SearchRequest | CompareRequest) -> Reply:
-        """As the service. Raises LinkBroken. A link that was idle for too long is opened anew, so that nobody's login pays for that."""
-        with self._counting():
-            connection = self._searching
-            if connection is not None and not connection.lost:
-                try:
-                    return await self._in_time(connection.ask(request))
-                except LinkBroken:
-                    if not connection.lost:
-                        raise
-            return await self._in_time((await self._search_connection()).ask(request))
+        """As the service, within the timeout. Raises LinkBroken. A link that was dropped is opened anew: nobody's login pays for that."""
+        return await self._counted(self._ask, request)
 
     async def bind(self, request: BindRequest) -> Reply:
-        """On a connection that is nobody else's meanwhile. Raises Unreachable; LinkBroken: it may have been judged. Else as `ask`."""
-        async with self._places:
-            with self._counting():
-                while self._idle:
-                    connection = self._idle.pop()
-                    if connection.lost:
-                        continue
-                    try:
-                        return await self._bind_on(connection, request)
-                    except Silent:
-                        raise
-                    except LinkBroken:
-                        break
-                return await self._bind_on(await self._opened(for_searches=False), request)
+        """On a connection that is nobody else's meanwhile. Raises Unreachable; LinkBroken: it may have been judged.
+
+        Within the timeout from when a connection is free; for that it waits half as long at most.
+        """
+        with trio.move_on_after(self._timeout / 2) as waiting:
+            await self._places.acquire()
+        if waiting.cancelled_caught:
+            raise Unreachable("all connections for binds are in use: connections says how many there may be")
+        try:
+            return await self._counted(self._bind, request)
+        finally:
+            self._places.release()
 
     async def warm(self) -> None:
-        """Reach it before the first login does."""
-        try:
-            await self._search_connection()
-        except LinkBroken:
-            return
+        """Reach it before the first login does; it is down, or ready, within the timeout."""
+        if not self.cause and self._pool.for_searches() is None:
+            await self._standing.check().wait()
 
     def close(self) -> None:
-        """End all connections."""
-        searching, self._searching = self._searching, None
-        if searching is not None:
-            searching.close()
-        while self._idle:
-            self._idle.pop().close()
+        """End all connections, and ask nothing any more. A bind under way is answered still; a search is not."""
+        self._standing.close()
+        self._pool.close()
+
+    async def _counted(self, ask: Callable[[_R], Awaitable[Reply]], request: _R) -> Reply:
+        epoch = self._standing.epoch
+        try:
+            reply = await ask(request)
+        except LinkBroken as error:
+            self._standing.failed(_account(request), str(error), epoch)
+            raise
+        self._standing.answered()
+        return reply
+
+    async def _ask(self, request: SearchRequest | CompareRequest) -> Reply:
+        connection: Connection | None = None
+        with trio.move_on_after(self._timeout) as waiting:
+            for left in reversed(range(1 + ASKED_AGAIN)):
+                connection = self._pool.for_searches() or await self._search_connection()
+                try:
+                    return await connection.ask(request)
+                except LinkBroken:
+                    if not left:
+                        raise
+        why = f"no answer within {self._timeout:g} s"
+        if connection is not None and connection.heard < waiting.deadline - self._timeout:
+            connection.close(why)  # all that time it has said nothing to anybody
+        raise Silent(why)
+
+    async def _search_connection(self) -> Connection:
+        if not self.cause:
+            await self._standing.check().wait()
+        connection = self._pool.for_searches()
+        if connection is None or self.cause:
+            raise Unreachable(self.cause or "ended the connection at once")
+        return connection
+
+    async def _bind(self, request: BindRequest) -> Reply:
+        lost: LinkBroken | None = None
+        connection: Connection | None = None
+        try:
+            with trio.move_on_after(self._timeout):
+                connection = self._pool.rested()
+                if connection is not None:
+                    try:
+                        return await self._bind_on(connection, request)
+                    except LinkBroken as error:
+                        lost = error  # dropped while nobody used it, most likely; if not, it is judged twice and no answer is lost
+                    connection = None
+                connection = await self._opened()
+                return await self._bind_on(connection, request)
+        except Unreachable as error:
+            if lost is None:
+                raise
+            raise LinkBroken(f"{lost}; {error}") from None
+        if connection is None and lost is None:
+            raise Unreachable(f"no connection within {self._timeout:g} s")
+        raise Silent(f"no answer within {self._timeout:g} s")
 
     async def _bind_on(self, connection: Connection, request: BindRequest) -> Reply:
         try:
-            reply = await self._in_time(connection.ask(request))
+            reply = await connection.ask(request)
         except BaseException:
             connection.close()  # rule G3: what it still answers must meet nobody
             raise
         if self.cause:
             connection.close()
         else:
-            self._idle.append(connection)
+            self._pool.give_back(connection)
         return reply
 
-    async def _search_connection(self) -> Connection:
-        async with self._opening:
-            if self._searching is None or self._searching.lost:
-                self._searching = await self._opened(for_searches=True)
-            return self._searching
-
-    async def _opened(self, *, for_searches: bool) -> Connection:
+    async def _opened(self) -> Connection:
         if self.cause:
             raise Unreachable(self.cause)
         try:
-            connection = await self._in_time(open_connection(self.where, self._manner, for_searches=for_searches))
+            return await self._pool.opened()
         except LinkBroken as error:
-            self._down(str(error))
+            self._standing.down(str(error))
             raise Unreachable(str(error)) from None
-        self._nursery.start_soon(connection.serve)
-        return connection
 
-    async def _in_time(self, answer: Awaitable[_T]) -> _T:
-        with trio.move_on_after(self._timeout):
-            return await answer
-        raise Silent(f"no answer within {self._timeout:g} s")
 
-    @contextmanager
-    def _counting(self) -> Iterator[None]:
-        try:
-            yield
-        except LinkBroken as error:
-            self._failures += 1
-            if self._failures >= FAILURES:
-                self._down(str(error))
-            raise
-        self._failures = 0
-
-    def _down(self, why: str) -> None:
-        if not self.cause:
-            self.cause = why
-            _logger.error("%s is down: %s; it is tried every %g s", self.where, why, PROBE_EVERY)
-            self.close()
-            self._nursery.start_soon(self._probe)
-
-    async def _probe(self) -> None:
-        async with trio.open_nursery() as tries:
-            while self.cause:
-                await trio.sleep(PROBE_EVERY)
-                tries.start_soon(self._try, tries)
-
-    async def _try(self, tries: trio.Nursery) -> None:
-        try:
-            connection = await self._in_time(open_connection(self.where, self._manner, for_searches=True))
-            self._nursery.start_soon(connection.serve)
-            if isinstance(self._manner.service, AnonymousBind):  # nobody has answered yet: a listener that says nothing is no directory
-                await self._in_time(connection.ask(AnonymousBind()))
-        except LinkBroken as error:
-            self.cause = self.cause and str(error)
-            return
-        if not self.cause:
-            connection.close()
-            return
-        self.cause, self._failures, self._searching = "", 0, connection
-        _logger.warning("%s is back", self.where)
-        tries.cancel_scope.cancel()
+def _account(request: BindRequest | SearchRequest | CompareRequest) -> Hashable:
+    """What tells the requests of one account from another's."""
+    if isinstance(request, SearchRequest):
+        return request.base, *request.values.values()
+    return request.name if isinstance(request, BindRequest) else (request.name, request.value)

@@ -15,11 +15,11 @@ from saslauthd_py.config.settings.ldap import LdapSettings
 from saslauthd_py.wire.ldap import BindRequest, CompareRequest, ResultCode, SearchRequest
 
 _ELSEWHERE = frozenset({ResultCode.BUSY, ResultCode.UNAVAILABLE})
-"""What a server says that asks to try another one."""
+"""What a server says that asks to try another one; it has looked at no secret then."""
 
 
 class Servers:
-    """Implements `Directory`. `nursery` runs connections and probes, and outlives every request."""
+    """Implements `Directory`. `nursery` runs connections and what watches the servers, and outlives every request."""
 
     def __init__(self, settings: LdapSettings, manner: Manner, nursery: trio.Nursery) -> None:
         limits = settings.connections, settings.timeout
@@ -46,33 +46,34 @@ class Servers:
 
     def down(self) -> dict[str, str]:
         """The servers that are down, and why."""
-        return {str(server.where): server.cause for server in self._servers if server.cause}
+        return {server.name: server.cause for server in self._servers if server.cause}
 
     def close(self) -> None:
-        """End all connections."""
+        """End all connections and all watching, when nobody asks any more. A bind under way is answered still."""
         for server in self._servers:
             server.close()
 
     async def _by_any(self, ask: Callable[[Server], Awaitable[Reply]], lost: type[DirectoryFailed] = DirectoryFailed) -> Answer:
         told: list[str] = []
         failure = DirectoryFailed
-        busy: Answer | None = None
+        later: Answer | None = None
         for server in self._servers:
             if server.cause:
-                told.append(f"{server.where}: {server.cause}")
+                told.append(f"{server.name}: {server.cause}")
                 continue
             try:
                 reply = await ask(server)
             except Unreachable as error:
-                told.append(f"{server.where}: {error}")
+                told.append(f"{server.name}: {error}")
             except LinkBroken as error:
-                told.append(f"{server.where}: {error}")
+                told.append(f"{server.name}: {error}")
                 failure = lost
             else:
-                answer = Answer(reply.result.code, reply.result.diagnostic.decode(errors="replace"), str(server.where), reply.entries)
-                if answer.code not in _ELSEWHERE:
+                result = reply.result
+                answer = Answer(result.code, result.diagnostic.decode(errors="replace"), server.name, reply.entries)
+                if result.code not in _ELSEWHERE:
                     return answer
-                busy = busy or answer
-        if busy is not None:
-            return busy
+                later = later or answer
+        if later is not None and failure is DirectoryFailed:  # where a secret may have been judged, that comes first (rule D9)
+            return later
         raise failure("; ".join(told))

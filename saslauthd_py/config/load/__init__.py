@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from saslauthd_py.config.load import checks, mechanisms
+from saslauthd_py.config.load import checks, mechanisms, original
 from saslauthd_py.config.load.findings import Finding, from_validation, written_path
 from saslauthd_py.config.load.lines import Lines, Path
 from saslauthd_py.config.load.written import differences, render_toml, schema
@@ -96,8 +96,8 @@ def _failed(name: str, line: int | None, text: str) -> ConfigurationError:
 
 
 def _check(text: str, name: str, open_to_others: bool) -> Checked:
-    document, lines = _read_toml(text, name)
-    findings: list[Finding] = []
+    written, lines = _read_toml(text, name)
+    document, findings, notes = original.completed(written)
     try:
         settings = Settings.model_validate(document)
         parts = checks.Parts(settings.listen, settings.backend, settings.route, settings.proxy_user)
@@ -110,7 +110,7 @@ def _check(text: str, name: str, open_to_others: bool) -> Checked:
         findings += checks.in_line_secrets(parts)
     if findings:
         raise ConfigurationError(_placed(findings, name, lines))
-    return Checked(settings, _placed((*checks.warnings(parts), *mechanisms.warnings(parts)), name, lines), text)
+    return Checked(settings, _placed((*notes, *checks.warnings(parts), *mechanisms.warnings(parts)), name, lines), text)
 
 
 def _read_toml(text: str, name: str) -> tuple[dict[str, Any], Lines]:

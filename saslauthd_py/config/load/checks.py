@@ -10,6 +10,7 @@ from saslauthd_py.config.load.findings import Finding, written_path
 from saslauthd_py.config.settings import (
     ANY,
     BackendSettings,
+    LdapSettings,
     Listen,
     PamSettings,
     PasswdFileSettings,
@@ -56,6 +57,9 @@ def warnings(parts: Parts) -> Iterator[Finding]:
     """Everything that is allowed and hardly meant."""
     yield from _open_to_networks(parts)
     yield from _not_believed(parts)
+    for name, backend in parts.backend.items():
+        for key, text in backend.warnings() if isinstance(backend, LdapSettings) else ():
+            yield Finding(("backend", name, key), text)
     used = {name for route in parts.route if route is not None for name in route.backends}
     for name in parts.backend:
         if name not in used:
@@ -188,9 +192,13 @@ def _dropped_realms(place: int, route: Route, parts: Parts) -> Iterator[Finding]
     for name in route.backends:
         backend = parts.backend.get(name)
         by_path = isinstance(backend, PasswdFileSettings) and backend.realm_in_path
-        if backend is not None and drops_realm(backend.login) and not by_path:
+        if backend is None or by_path:
+            continue
+        dropped = backend.drops_realm if isinstance(backend, LdapSettings) else drops_realm(backend.login)
+        if dropped:
+            where = "its templates" if isinstance(backend, LdapSettings) else f"login = {quoted(backend.login)}"
             text = (
-                f'"*" takes every realm, and backend "{name}" drops it (login = {quoted(backend.login)}): alice@any.example would be '
+                f'"*" takes every realm, and backend "{name}" drops it ({where}): alice@any.example would be '
                 f"its alice. Name the realms here, put {{realm}} into login, or say ignore_realm = true on this route if that is meant"
             )
             yield Finding(("route", place, "realm"), text)

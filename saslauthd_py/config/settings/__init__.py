@@ -13,6 +13,7 @@ from saslauthd_py.config.settings.cache import CacheSettings
 from saslauthd_py.config.settings.control import ControlSettings
 from saslauthd_py.config.settings.failure import FailureSettings
 from saslauthd_py.config.settings.identity import IdentitySettings
+from saslauthd_py.config.settings.ldap import LdapSettings
 from saslauthd_py.config.settings.listen import Listen, Trust
 from saslauthd_py.config.settings.log import LogSettings
 from saslauthd_py.config.settings.login import drops_realm
@@ -36,6 +37,7 @@ __all__ = [
     "ControlSettings",
     "FailureSettings",
     "IdentitySettings",
+    "LdapSettings",
     "Listen",
     "LogSettings",
     "MetricsSettings",
@@ -52,7 +54,7 @@ __all__ = [
     "drops_realm",
 ]
 
-AnyBackend = StoreSettings | PasswdFileSettings | PamSettings | ShadowSettings
+AnyBackend = StoreSettings | PasswdFileSettings | PamSettings | ShadowSettings | LdapSettings
 """The settings of one backend."""
 
 WorkerSettings = PamSettings | ShadowSettings
@@ -63,6 +65,7 @@ BACKENDS: dict[str, type[BackendSettings]] = {
     "passwd_file": PasswdFileSettings,
     "pam": PamSettings,
     "shadow": ShadowSettings,
+    "ldap": LdapSettings,
 }
 """Every kind of backend by its `type`."""
 

@@ -89,6 +89,8 @@ def describe_files(section: type[BaseModel], schema: JsonSchema) -> None:
 
 
 def _secret(value: object) -> ConfiguredSecret:
+    if isinstance(value, ConfiguredSecret):  # out of a file of another form
+        return value
     if isinstance(value, _Named):
         return _from_file(value)
     if not isinstance(value, str):
