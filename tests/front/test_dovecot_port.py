@@ -583,3 +583,12 @@ async def test_closed_client_leaves_nothing(tmp_path: Path, autojump_clock: Mock
         await trio.sleep(10)
         assert await state_of(front) == []
         assert not front.front.nursery.child_tasks or len(front.front.nursery.child_tasks) == 1
+
+
+async def test_h1_client_of_a_listener_that_takes_fewer_mechanisms_now_is_closed(tmp_path: Path, autojump_clock: MockClock) -> None:
+    build = replace(Build(), offered=("PLAIN", "LOGIN"))
+    async with running(tmp_path, build) as front:
+        client = await front.connect()
+        front.build = replace(listening(mechanisms=["PLAIN", "LOGIN"]), offered=("PLAIN", "LOGIN"))
+        front.loop.replace(front.port, front.another())
+        assert await client.line() == b""

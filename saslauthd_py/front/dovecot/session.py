@@ -35,7 +35,8 @@ class Session:
         self.connection = connection
         self.port = port
         self.offered = port.offered
-        self._wire = wire.Connection(port.taken)
+        self._taken = port.taken
+        self._wire = wire.Connection(self._taken)
         self._exchanges: dict[Request, Exchange] = {}
         self._replies: list[bytes] | None = None
         self._out = Outgoing(connection.client, self)
@@ -198,7 +199,7 @@ class Session:
             self.rest()
 
     def _served_by(self, port: DovecotPort) -> bool:
-        return set(self.offered) <= set(port.offered) and not port.refusal(self.connection)
+        return set(self.offered) <= set(port.offered) and self._taken <= port.taken and not port.refusal(self.connection)
 
     def _move(self, port: DovecotPort) -> None:
         """New requests are for `port`; those that we owe an answer end under the configuration that they began with (rule H1)."""
