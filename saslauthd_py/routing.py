@@ -137,8 +137,8 @@ class Routes:
         return len(self._routes)
 
     def number(self, route: Route) -> int:
-        """Its place in the configuration, from 1."""
-        return 1 + next(place for place, one in enumerate(self._routes) if one is route)
+        """Its place in the configuration, from 0."""
+        return next(place for place, one in enumerate(self._routes) if one is route)
 
     def missed(self, realm: str, service: str, listener: str) -> list[dict[str, tuple[str, ...]]]:
         """For each route in order: what it wants in the keys by which it does not take a request. Raises InvalidIdentity as `find`."""

@@ -29,7 +29,7 @@ def said(verdict: Verdict | KeysFound) -> dict[str, Fact]:
 
 
 def routed(routes: Routes, realm: str, service: str, listener: str, route: Route | None) -> None:
-    """Which route took it, by its number from 1; or what each one wanted otherwise."""
+    """Which route took it, by its number as the configuration counts; or what each one wanted otherwise."""
     if not trace.recorded():
         return
     if route is not None:
@@ -62,8 +62,9 @@ def entered(entry: Entry) -> None:
 
 
 def settled(entry: Entry, verdict: Verdict) -> None:
-    """What the attempt cost."""
-    trace.note("counted", failure=entry.taken, limited=isinstance(verdict, Unavailable) and verdict.limited)
+    """What the attempt cost; `free`: why it cost nothing."""
+    limited = isinstance(verdict, Unavailable) and verdict.limited
+    trace.note("counted", failure=entry.taken, limited=limited, free="" if entry.taken or limited else _free(entry, verdict))
 
 
 def judged(verdict: Verdict) -> None:
@@ -90,6 +91,15 @@ def limited(entry: Entry) -> None:
 def claimed(entry: Entry) -> None:
     """The proof of an exchange is right."""
     trace.note("proof", ticket=entry.urgent)
+
+
+def _free(entry: Entry, verdict: Verdict) -> str:
+    match verdict:
+        case Accepted():
+            return "accepted"
+        case Unavailable() if not entry.judged:
+            return "unjudged"
+    return "repeated"
 
 
 def _wanted(route: Route) -> dict[str, Fact]:

@@ -286,7 +286,7 @@ def test_serve_check_says_whether_a_start_would_do(site: Site) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('to = "stderr"', 'to = "file:/proc/nowhere/log"', "install -o"),
+        ('to = "stderr"', 'to = "file:/proc/nowhere/log"', "install -D -o"),
         ('mode = "0600"', 'mode = "0600"\nallow_users = ["no-such-user"]', "no-such-user"),
         ("/mux", "/missing/mux", "missing"),
     ],
@@ -299,11 +299,57 @@ def test_serve_check_finds_what_would_stop_a_start(site: Site, old: str, new: st
     assert words in line
 
 
-def test_serve_check_sees_the_daemon_that_has_the_socket(site: Site) -> None:
+def checked(site: Site) -> tuple[list[str], list[str]]:
+    """What `serve --check` says of a site that would do, and what it warns of."""
+    with process(site, "serve", "--check") as child:
+        told, warned = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 0, warned
+    return told.splitlines(), warned.splitlines()
+
+
+def test_serve_check_goes_on_where_the_running_daemon_itself_answers(site: Site) -> None:
+    text = site.configuration.read_text()
+    metrics = site.directory / "metrics"
+    site.directory.chmod(0o1777)
+    site.configuration.write_text(f'{text}\n[metrics]\naddress = "{metrics}"\n')
+    with site.serving() as daemon:
+        told, warned = checked(site)
+        assert told[0].startswith(f"{site.configuration}: ok, checked as ")
+        assert told[1:] == [f"{metrics}, {site.mux}: the running daemon's own (process {daemon.pid}); a restart ends that first"]
+        assert warned == []
+        site.configuration.write_text(text.replace('to = "stderr"', f'to = "file:{site.directory}/none/log"'))
+        code, line = fails(site, "serve", "--check")
+        assert code == 78
+        assert "[log] to = " in line
+        assert f"{site.directory}/none cannot be written" in line
+        assert site.mux.exists()
+
+
+def test_serve_check_stops_where_another_process_answers(site: Site) -> None:
     with site.serving():
+        site.configuration.write_text(site.configuration.read_text().replace(str(site.control), f"{site.control}-2"))
         code, line = fails(site, "serve", "--check")
     assert code == 78
     assert "another process" in line
+
+
+def test_serve_check_says_what_a_start_would_do_without(site: Site) -> None:
+    missing = f"{site.directory}/a/b/control"
+    site.configuration.write_text(
+        site.configuration.read_text().replace(str(site.control), missing) + '\n[[route]]\nrealm = "x.test"\nbackends = ["users"]\n'
+    )
+    told, (hardly_meant, control) = checked(site)
+    assert len(told) == 1
+    assert "route[1]: never taken" in hardly_meant
+    assert control.startswith("saslauthd-py: warning: no control socket, so `status` and `reload` will not work: ")
+    assert "is missing: make it with `install -d" in control
+
+
+@pytest.mark.root
+def test_serve_check_does_not_miss_a_directory_of_the_control_socket_that_root_makes(site: Site) -> None:
+    site.configuration.write_text(site.configuration.read_text().replace(str(site.control), "/run/saslauthd-py-none/control"))
+    assert checked(site)[1] == []
+    assert not os.path.exists("/run/saslauthd-py-none")
 
 
 def test_log_file_gets_the_decisions(site: Site) -> None:

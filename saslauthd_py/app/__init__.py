@@ -20,8 +20,9 @@ from saslauthd_py.app.direct import Direct
 from saslauthd_py.app.exporting import Exporting
 from saslauthd_py.app.generation import Generation
 from saslauthd_py.app.monitor_link import MonitorGone, MonitorLink
-from saslauthd_py.app.start import Log, StartError, open_log, start_errors
-from saslauthd_py.config.load import load, parse
+from saslauthd_py.app.start import Log, StartError, hardly_meant, open_log, start_errors
+from saslauthd_py.config.load import Checked, check_text
+from saslauthd_py.config.load import check as check_file
 from saslauthd_py.config.settings import Settings
 from saslauthd_py.listeners import Bound, Listener, ListenError
 from saslauthd_py.monitor.telling import say
@@ -45,12 +46,13 @@ def serve(path: str) -> None:
     """
     _settle()
     with start_errors():
-        settings = load(path)
+        checked = check_file(path)
+        settings = checked.settings
         bound = listeners.bind_all(settings)
         privileges.seal()
         try:
             control = _control(settings)
-            _run(_First(settings, bound, path, control=control.socket if control else None), None)
+            _run(_First(checked, bound, path, control=control.socket if control else None), None)
             if control is not None:
                 listeners.unlink_own(control)
         finally:
@@ -63,13 +65,14 @@ def serve_for_monitor(descriptor: int) -> None:
     monitor = MonitorLink(descriptor)
     with start_errors():
         offer = monitor.take_over()
-        settings = parse(offer.text, offer.path)
+        checked = check_text(offer.text, offer.path)
+        settings = checked.settings
         if sorted(offer.sockets) != list(range(len(settings.listen))):
             raise StartError("the monitor did not hand over every listener: this is a fault of the program")
         bound = [Bound(listen, offer.sockets[place]) for place, listen in enumerate(settings.listen)]
         gone = False
         try:
-            _run(_First(settings, bound, offer.path, tuple(offer.workers), offer.control), monitor)
+            _run(_First(checked, bound, offer.path, tuple(offer.workers), offer.control), monitor)
         except* MonitorGone:  # what is raised in here would come out as a group
             gone = True
         if gone:
@@ -97,7 +100,7 @@ def _settle() -> None:
 class _First:
     """What a daemon begins with."""
 
-    settings: Settings
+    checked: Checked
     bound: list[Bound]
     path: str
     workers: tuple[tuple[int, Worker], ...] = ()
@@ -105,9 +108,11 @@ class _First:
 
 
 def _run(first: _First, monitor: MonitorLink | None) -> None:
-    settings, descriptors = first.settings, privileges.raise_nofile()
+    settings, descriptors = first.checked.settings, privileges.raise_nofile()
     _preload()  # later there may be nothing to import any more
     with Log(open_log(settings)) as log, ExitStack() as stack:
+        for warning in hardly_meant(first.checked):
+            _logger.warning("%s", warning)
         resources = stack.enter_context(opened(settings, monitor.end if monitor else None))
         if descriptors < settings.server.max_connections + SPARE_DESCRIPTORS:
             _logger.warning("%d descriptors are too few for max_connections: set LimitNOFILE=65536 in the unit", descriptors)

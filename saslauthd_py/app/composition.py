@@ -152,7 +152,7 @@ class _Parts:
         return Member(name, store, queue, settings.cache, frozenset(settings.services), store, store.used, settings.login, keyed=store)
 
     def _passwd_file(self, name: str, settings: PasswdFileSettings) -> Member:
-        file = PasswdFileBackend(settings, self._hashing, self._nursery)
+        file = PasswdFileBackend(settings, self._hashing, self._nursery, name)
         watched = file if settings.cache else None  # without a cache nobody needs to see its changes before a login does
         login = "{local}@{realm}" if settings.realm_in_path else settings.login  # alice of two files is not one account
         queue = Queue.of_backend(settings.parallel)

@@ -21,7 +21,7 @@ from saslauthd_py.app.measured import measured
 from saslauthd_py.app.monitor_link import MonitorLink
 from saslauthd_py.app.operations import DaemonOperations, Run
 from saslauthd_py.app.reloading import Extras, Reloading
-from saslauthd_py.app.start import Log
+from saslauthd_py.app.start import Log, log_fault
 from saslauthd_py.control import server as control
 from saslauthd_py.front.connections import Connections
 from saslauthd_py.front.loop import Loop
@@ -85,7 +85,7 @@ class Daemon:
             nursery.start_soon(self._reloading.run)
             nursery.start_soon(self._exporting.serve, self._measure)
             if self._means.control is not None:
-                operations = DaemonOperations(self._facts, self, self._reloading.reload)
+                operations = DaemonOperations(self._facts, self, self._reloading.reload, nursery)
                 nursery.start_soon(control.serve, self._means.control, operations)
             if self._notifier.watchdog_interval:
                 nursery.start_soon(_beat, self._loop, self._notifier.watchdog_interval)
@@ -102,18 +102,23 @@ class Daemon:
         return self._current
 
     @property
+    def record(self) -> Record:
+        """Where each decision is written down: in the log of this moment."""
+        return self._record
+
+    @property
     def living(self) -> Set[Generation]:
         """The current one, and those that still have somebody to answer."""
         return self._living
 
-    async def switch(self, new: Generation, extras: Extras) -> None:
+    async def switch(self, new: Generation, extras: Extras) -> str:
         """As `Switching.switch`. Requests that are under way finish on the configuration before."""
         assert self._nursery is not None  # noqa: S101 - `run` has begun
         await self._nursery.start(self._serve, new)
         before, self._current = self._current, new
         self._shared.admission.configure(new.settings.admission)
         self._loop.connections.limit(self._most(new), new.settings.server.max_connections_per_peer)
-        self._change_log(extras.output)
+        fault = self._change_log(extras.output)
         if extras.exporting is not None:
             self._exporting.close()
             self._exporting = extras.exporting
@@ -121,6 +126,7 @@ class Daemon:
         new.begin(self._loop, self._record, before)
         self._nursery.start_soon(before.leave, self._loop, {one.socket for one in new.bound})
         self._notifier.status(f"serving {_paths(new)}")
+        return fault
 
     def _measure(self) -> Snapshot:
         dropped = self._log.output.writer.dropped
@@ -136,19 +142,22 @@ class Daemon:
             self._means.monitor.retired(generation.first_pool, len(generation.pools))
         await self._log.close_unused({one.output for one in self._living if one.output is not None})
 
-    def reopen_log(self) -> None:
+    def reopen_log(self) -> str:
         """As `Switching.reopen_log`."""
         try:
             self._log.output.reopen()
         except OSError as error:
-            _logger.error("the log stays in the file of before: %s: %s", self._current.settings.log.to, error.strerror)
+            fault = f"the log stays in the file of before: {log_fault(self._current.settings, error)}"
+            _logger.error("%s", fault)
+            return fault
+        return ""
 
-    def _change_log(self, output: Output | None) -> None:
+    def _change_log(self, output: Output | None) -> str:
         if output is None:
-            self.reopen_log()
-        else:
-            self._log.change(output)
-            self._record = Record(output, self._record.counters)
+            return self.reopen_log()
+        self._log.change(output)
+        self._record = Record(output, self._record.counters)
+        return ""
 
     async def _drain(self) -> None:
         deadline = self._current.settings.server.deadline

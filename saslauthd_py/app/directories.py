@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,8 +16,16 @@ if TYPE_CHECKING:
     from saslauthd_py.backends.ldap.servers import Servers
 
 
-def opened(name: str, settings: LdapSettings) -> Manner:
-    """What must be there before anybody is served: templates that can be filled, certificates that can be read. Raises StartError."""
+class Unusable(Exception):
+    """Settings that are right in themselves and cannot be used. `complaints`: a key of the backend each, and a line that follows it."""
+
+    def __init__(self, *complaints: tuple[str, str]) -> None:
+        super().__init__("\n".join(f"{key}: {text}" for key, text in complaints))
+        self.complaints = complaints
+
+
+def prepared(settings: LdapSettings) -> Manner:
+    """What must be there before anybody is served: templates that can be filled, certificates that can be read. Raises Unusable."""
     from saslauthd_py.backends.ldap.opening import Manner
     from saslauthd_py.backends.ldap.templates import TemplateErrors, Templates
 
@@ -26,11 +33,17 @@ def opened(name: str, settings: LdapSettings) -> Manner:
         Templates.of(settings)
         return Manner.of(settings)
     except TemplateErrors as error:
-        raise StartError("\n".join(f"backend.{name}.{key}: {text}" for key, text in error.complaints)) from None
-    except ssl.SSLError as error:
-        raise StartError(f"backend.{name}.ca_file: {settings.ca_file}: no certificates in it: {error.reason or error}") from None
+        raise Unusable(*error.complaints) from None
     except OSError as error:
-        raise StartError(f"backend.{name}.ca_file: {settings.ca_file}: {error.strerror}") from None
+        raise Unusable(("ca_file", str(error).removeprefix("ca_file "))) from None
+
+
+def opened(name: str, settings: LdapSettings) -> Manner:
+    """As `prepared`, for a start. Raises StartError."""
+    try:
+        return prepared(settings)
+    except Unusable as error:
+        raise StartError("\n".join(f"backend.{name}.{key}: {text}" for key, text in error.complaints)) from None
 
 
 def composed(settings: LdapSettings, manner: Manner, hashing: Hashing, nursery: trio.Nursery) -> tuple[LdapBackend, Servers]:

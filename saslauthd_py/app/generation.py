@@ -38,7 +38,7 @@ OFFERING = 10.0
 """Seconds between two looks at which mechanisms a listener can offer."""
 
 COUNTING = 0.2
-"""Seconds that a start waits to know who has SCRAM keys. Whoever connects before that is known is not offered it."""
+"""Seconds that a start waits to know who has SCRAM keys. Whoever connects before that is known, is not offered it."""
 
 RECOUNTING = 0.5
 """Seconds that a failed login by keys may wait to know whether everybody has some: less than it is held back."""
@@ -64,6 +64,7 @@ class Generation:
         self._trials: set[trio.Event] = set()
         self._stack = stack
         self._retired = trio.Event()
+        self._counted = trio.Event()
         self._parts: Composed | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -83,10 +84,10 @@ class Generation:
         with self._stack:
             async with composed(self.settings, self.resources, shared) as parts, trio.open_nursery() as nursery:
                 self._parts, self._nursery = parts, nursery
-                with trio.move_on_after(COUNTING):
-                    await self._count()
                 for keep in (*parts.keepers, self._offer):
                     nursery.start_soon(keep)
+                with trio.move_on_after(COUNTING):
+                    await self._counted.wait()
                 task_status.started()
                 await self._retired.wait()
                 with trio.move_on_after(self.settings.server.deadline + HELD_LONGEST) as leaving:
@@ -164,12 +165,13 @@ class Generation:
     async def _offer(self) -> None:
         """Whether everybody can use SCRAM changes with the accounts."""
         while True:
-            await trio.sleep(OFFERING)
             with trio.move_on_after(OFFERING):
                 await self._count()
+            self._counted.set()
             for port in self._dovecot_ports():
                 if not port.retired:
                     port.offer(offered(port.reading.listen, self.parts.routes).mechanisms)
+            await trio.sleep(OFFERING)
 
     async def _count(self) -> None:
         for count in self.parts.counts:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import struct
 import time
 from collections.abc import Awaitable, Callable, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Protocol
+
+import trio
 
 from saslauthd_py import __version__, identity
 from saslauthd_py.app.composition import Composed, Resources, Shared
@@ -34,14 +39,29 @@ from saslauthd_py.control.status import (
 )
 from saslauthd_py.front.connections import Connections
 from saslauthd_py.front.one_request import Refusal
+from saslauthd_py.front.record import Record
+from saslauthd_py.log import request_id
+from saslauthd_py.log.style import Asked
 from saslauthd_py.metrics import Counters
+from saslauthd_py.privileges import Peer
 from saslauthd_py.routing import Member
 from saslauthd_py.wire.saslauthd import Request as Login
+from saslauthd_py.wire.saslauthd import client_address
+
+_UCRED = struct.Struct("iII")  # as the front has a peer, from SO_PEERCRED
+
+_logger = logging.getLogger(__name__)
 
 DOWN = 3
 """Outages in a row after which a backend counts as unavailable: fewer may be the fault of one account's record."""
 
+COUNTING = 0.2
+"""Seconds that a status waits to know who has SCRAM keys at this moment."""
+
 _TOP = 10
+
+_ADDRESS_LIKE = re.compile(r"[0-9]+(?:\.[0-9]+){2,}(?:/[0-9]*)?|[0-9A-Fa-f]*(?::[0-9A-Fa-f.]*)+(?:/[0-9]*)?")
+"""An address that was mistyped, or a network: taken for a user's name, it would free nobody without a word."""
 
 
 class Serving(Protocol):
@@ -74,6 +94,10 @@ class Daemon(Protocol):
     def living(self) -> Set[Serving]:
         """That one, and those of before that still have somebody to answer."""
 
+    @property
+    def record(self) -> Record:
+        """Where each decision is written down at this moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -90,13 +114,22 @@ class Run:
 class DaemonOperations:
     """Implements `control.operations.Operations` for whichever configuration of `daemon` counts."""
 
-    def __init__(self, run: Run, daemon: Daemon, reload: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, run: Run, daemon: Daemon, reload: Callable[[], Awaitable[tuple[str, ...]]], nursery: trio.Nursery) -> None:
+        """`nursery` runs what takes longer than whoever asked for it waits."""
         self._run = run
         self._daemon = daemon
         self._reload = reload
+        self._nursery = nursery
 
-    def status(self) -> Status:
-        """As `Operations.status`."""
+    async def status(self) -> Status:
+        """As `Operations.status`. Who has SCRAM keys is counted anew; where that takes too long, it is as it was counted last."""
+        counted = trio.Event()
+        self._nursery.start_soon(_count, self._daemon.current.parts, counted)
+        with trio.move_on_after(COUNTING):
+            await counted.wait()
+        return self._status()
+
+    def _status(self) -> Status:
         run, serving = self._run, self._daemon.current
         settings, cache, counters = serving.settings, serving.parts.cache, run.counters
         hits = counters.inline + counters.cached
@@ -118,10 +151,10 @@ class DaemonOperations:
             metrics="" if settings.metrics.address is None else str(settings.metrics.address),
         )
 
-    async def reload(self) -> None:
+    async def reload(self) -> tuple[str, ...]:
         """As `Operations.reload`."""
         try:
-            await self._reload()
+            return await self._reload()
         except ReloadFailed as failed:
             raise OperationFailed(Cause.CONFIGURATION, str(failed)) from failed
 
@@ -136,10 +169,12 @@ class DaemonOperations:
         try:
             address = ip_address(what)
         except ValueError:
+            if _ADDRESS_LIKE.fullmatch(what):
+                raise OperationFailed(Cause.REQUEST, f"{what}: looks like an IP address, and is none; name one, or a user") from None
             return admission.unblock_accounts(self._accounts(what))
         return admission.unblock_address(address)
 
-    async def trace(self, listener: str, login: Login, sasl: Sasl) -> Decision | None:
+    async def trace(self, listener: str, login: Login, sasl: Sasl, peer: Peer) -> Decision | None:
         """As `Operations.trace`."""
         serving = self._daemon.current
         settings = serving.settings
@@ -148,9 +183,20 @@ class DaemonOperations:
             there = ", ".join(listen.name for listen in settings.listen)
             raise OperationFailed(Cause.REQUEST, f"{listener}: the daemon does not listen there; it listens at {there}")
         number, listen = found
+        request_id.begin()
+        began, raw, address = trio.current_time(), _UCRED.pack(peer.pid, peer.uid, peer.gid), None
+        if listen.trusts_addresses:
+            address = client_address(login)
         with serving.trying():
-            decision = await Trial(settings, serving.parts).ask(listen, number, login, sasl)
-        return None if isinstance(decision, Refusal) else decision
+            answer = await Trial(settings, serving.parts).ask(listen, number, login, sasl)
+        if isinstance(answer, Refusal):
+            self._daemon.record.refused(answer.why, listen.name, raw, answer.login, address)
+            return None
+        asked = Asked(_text(login.service), listen.name, address, trio.current_time() - began)
+        if listen.protocol == "dovecot":
+            asked = replace(asked, mechanism=sasl.mechanism, authzid=_text(sasl.authzid))
+        self._daemon.record.decision(answer, asked, raw)
+        return answer
 
     def _accounts(self, user: str) -> set[str]:
         """What admission, the cache or any backend calls the account that an admin's name means."""
@@ -163,6 +209,20 @@ class DaemonOperations:
         admission = self._run.shared.admission
         top = tuple(LimitedStatus(one.kind, one.name, round(one.failures, 1), one.limit) for one in admission.top(_TOP))
         return AdmissionStatus(admission.tickets(), self._run.counters.limited, top)
+
+
+async def _count(parts: Composed, counted: trio.Event) -> None:
+    try:
+        for count in parts.counts:
+            await count()
+    except Exception:
+        _logger.exception("bug while accounts were counted for a status")
+    finally:
+        counted.set()
+
+
+def _text(name: bytes) -> str:
+    return name.decode(errors="backslashreplace")
 
 
 def _listener(serving: Serving, listen: Listen) -> ListenerStatus:

@@ -15,8 +15,8 @@ from saslauthd_py.app.composition import opened
 from saslauthd_py.app.exporting import Exporting
 from saslauthd_py.app.generation import Generation
 from saslauthd_py.app.monitor_link import MonitorLink, Offer
-from saslauthd_py.app.start import StartError, open_log
-from saslauthd_py.config.load import ConfigurationError, load, parse
+from saslauthd_py.app.start import StartError, hardly_meant, open_log
+from saslauthd_py.config.load import Checked, ConfigurationError, check, check_text
 from saslauthd_py.config.settings import Settings
 from saslauthd_py.listeners import Bound, ListenError
 from saslauthd_py.log.output import Output
@@ -53,17 +53,21 @@ class Switching(Protocol):
     def current(self) -> Generation:
         """The configuration that new requests meet."""
 
-    async def switch(self, new: Generation, extras: Extras) -> None:
-        """Have it take every request from now on."""
+    async def switch(self, new: Generation, extras: Extras) -> str:
+        """Have it take every request from now on. Returns as `reopen_log`, where the log stays."""
 
-    def reopen_log(self) -> None:
-        """Write on in the file that has the log's name now: logrotate(8) may have moved the other one."""
+    def reopen_log(self) -> str:
+        """Write on in the file that has the log's name now: logrotate(8) may have moved the other one.
+
+        Where that cannot be opened: the line that was logged, and all goes on as before; else nothing.
+        """
 
 
 @dataclass(slots=True)
 class _Waiter:
     ended: trio.Event = field(default_factory=trio.Event)
     failed: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Reloading:
@@ -105,8 +109,11 @@ class Reloading:
         else:
             self._send.send_nowait(0)
 
-    async def reload(self) -> None:
-        """Returns when the configuration as it is now serves. Raises ReloadFailed. Cancelled, the reload goes on."""
+    async def reload(self) -> tuple[str, ...]:
+        """Returns when the configuration as it is now serves: what in it is hardly meant, or could not be done; it is logged too.
+
+        Raises ReloadFailed. Cancelled, the reload goes on.
+        """
         self._asked += 1
         asked, waiter = self._asked, _Waiter()
         self._waiting[asked] = waiter
@@ -117,23 +124,25 @@ class Reloading:
         await waiter.ended.wait()
         if waiter.failed is not None:
             raise ReloadFailed(waiter.failed)
+        return waiter.warnings
 
     async def _take(self, offer: Offer, monitor: MonitorLink) -> None:
         """What the monitor has read: open it, let it bind, switch."""
         if offer.failed is not None:
             offer.discard()
-            self._end(offer.asked, offer.failed)
+            self._fail(offer.asked, offer.failed)
             return
         stack = ExitStack()
         try:
-            settings = parse(offer.text, offer.path)
+            checked = check_text(offer.text, offer.path)
+            settings = checked.settings
             resources = stack.enter_context(opened(settings, monitor.end))
             extras = self._extras(settings)
         except _REFUSALS as error:
             stack.close()
             offer.discard()
             monitor.declined(str(error))
-            self._end(offer.asked, str(error))
+            self._fail(offer.asked, str(error))
             return
         new = Generation(self._daemon.current.number + 1, settings, resources, stack, offer.first_pool)
         monitor.adopt(new.first_pool, new.pools)
@@ -150,20 +159,21 @@ class Reloading:
             if (why := offer.failure()) is None:
                 before = {one.settings.key: one.socket for one in self._daemon.current.bound}
                 new.bound = [Bound(listen, offer.sockets.get(place) or before[listen.key]) for place, listen in enumerate(settings.listen)]
-                await self._daemon.switch(new, extras)
+                fault = await self._daemon.switch(new, extras)
                 undo.pop_all()
         if why is not None:
             monitor.disown(new.first_pool, len(new.pools))
-            self._end(offer.asked, why)
+            self._fail(offer.asked, why)
             return
         monitor.serving()
-        self._end(offer.asked, None)
+        self._succeed(offer.asked, checked, fault)
 
     async def _read(self, asked: int) -> None:
         """Without a monitor all of it is done here."""
         current, stack = self._daemon.current, ExitStack()
         try:
-            settings = load(self._path)
+            checked = check(self._path)
+            settings = checked.settings
             if settings.control != current.settings.control:
                 raise StartError(f"{self._path}: [control] path is changed by a restart only")
             listeners.check_all(settings, current.bound)
@@ -171,14 +181,14 @@ class Reloading:
             extras = self._extras(settings)
         except _REFUSALS as error:
             stack.close()
-            self._end(asked, str(error))
+            self._fail(asked, str(error))
             return
         try:
             bound = listeners.rebind_all(settings, current.bound)
         except _REFUSALS as error:
             stack.close()
             extras.close()
-            self._end(asked, str(error))
+            self._fail(asked, str(error))
             return
         new = Generation(current.number + 1, settings, resources, stack)
         new.bound = bound
@@ -186,10 +196,10 @@ class Reloading:
         with ExitStack() as undo:
             undo.callback(listeners.let_go, [one for one in bound if one.socket not in kept])
             undo.callback(extras.close)
-            await self._daemon.switch(new, extras)
+            fault = await self._daemon.switch(new, extras)
             undo.pop_all()
         listeners.unlink_gone(current.bound, bound)
-        self._end(asked, None)
+        self._succeed(asked, checked, fault)
 
     def _extras(self, settings: Settings) -> Extras:
         """What differs from the configuration before, opened. Raises StartError, ListenError."""
@@ -202,13 +212,21 @@ class Reloading:
             raise
         return Extras(output, exporting)
 
-    def _end(self, asked: int, failed: str | None) -> None:
-        self.failed = failed is not None
-        if failed is None:
-            _logger.info("reloaded: configuration %d serves", self._daemon.current.number)
-        else:
-            self._daemon.reopen_log()
-            _logger.error("not reloaded, configuration %d serves on: %s", self._daemon.current.number, "; ".join(failed.splitlines()))
+    def _succeed(self, asked: int, checked: Checked, fault: str) -> None:
+        """`fault`: what `switch` could not do, and has logged."""
+        self.failed = False
+        _logger.info("reloaded: configuration %d serves", self._daemon.current.number)
+        warnings = hardly_meant(checked)
+        for line in warnings:
+            _logger.warning("%s", line)
         if waiter := self._waiting.pop(asked, None):
-            waiter.failed = failed
+            waiter.warnings = (fault, *warnings) if fault else warnings
+            waiter.ended.set()
+
+    def _fail(self, asked: int, why: str) -> None:
+        self.failed = True
+        fault = self._daemon.reopen_log()
+        _logger.error("not reloaded, configuration %d serves on: %s", self._daemon.current.number, "; ".join(why.splitlines()))
+        if waiter := self._waiting.pop(asked, None):
+            waiter.failed = f"{why}\n{fault}" if fault else why
             waiter.ended.set()

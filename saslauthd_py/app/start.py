@@ -12,7 +12,9 @@ from types import TracebackType
 import trio
 
 from saslauthd_py import privileges
+from saslauthd_py.config.load import Checked
 from saslauthd_py.config.settings import Settings
+from saslauthd_py.config.settings.listen import IN_CLEAR
 from saslauthd_py.listeners import ListenError, daemon_ids
 from saslauthd_py.log.output import Handler, Output, open_output
 from saslauthd_py.privileges import PrivilegeError
@@ -36,7 +38,17 @@ def open_log(settings: Settings) -> Output:
     try:
         return open_output(settings.log.to, settings.log.level, settings.log.style)
     except OSError as error:
-        raise _log_error(settings, error.strerror or "cannot be opened") from None
+        raise StartError(log_fault(settings, error)) from None
+
+
+def log_fault(settings: Settings, error: OSError) -> str:
+    """Why the log cannot be opened, and what to do: one line."""
+    return _log_fault(settings, error.strerror or "cannot be opened")
+
+
+def hardly_meant(checked: Checked) -> tuple[str, ...]:
+    """What the log says of a configuration, in a line each; that a listener is exposed, each new one tells itself, once (rule H2)."""
+    return tuple(str(one) for one in checked.warnings if one.text != IN_CLEAR)
 
 
 class Log:
@@ -85,7 +97,7 @@ def check_log(settings: Settings) -> None:
     if path != settings.log.to:
         there = path if os.path.lexists(path) else os.path.dirname(path)
         if not os.access(there, os.W_OK | (os.X_OK if there != path else 0)):
-            raise _log_error(settings, f"{there} cannot be written")
+            raise StartError(_log_fault(settings, f"{there} cannot be written"))
 
 
 @contextmanager
@@ -97,8 +109,10 @@ def start_errors() -> Iterator[None]:
         raise StartError(str(error)) from error
 
 
-def _log_error(settings: Settings, why: str) -> StartError:
+def _log_fault(settings: Settings, why: str) -> str:
     path = settings.log.to.removeprefix("file:")
     user = settings.server.user if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    remedy = f"chown {user} {path}" if os.path.lexists(path) else f"install -o {user} -m 640 /dev/null {path}"  # which would empty it
-    return StartError(f"[log] to = {settings.log.to!r}: {why}; run: {remedy}")
+    remedy = f"chown {user} {path}"
+    if not os.path.lexists(path):  # it would empty one that is there
+        remedy = f"install {'' if os.path.isdir(os.path.dirname(path)) else '-D '}-o {user} -m 640 /dev/null {path}"
+    return f"[log] to = {settings.log.to!r}: {why}; run: {remedy}"

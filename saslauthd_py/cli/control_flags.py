@@ -34,7 +34,8 @@ _STATUS = Words(
 _RELOAD = Words(
     summary="serve with the configuration as it is now",
     description="Has the daemon read its configuration anew, as SIGHUP does, and returns when that serves. No login is lost: those "
-    "that have begun end with the configuration they began with. One that is wrong changes nothing, and is told here and in the log.",
+    "that have begun end with the configuration they began with. One that is wrong changes nothing, and is told here and in the log; so "
+    "is a log file that could not be opened anew, and what in the configuration is hardly meant.",
     exits=ASKS_DAEMON
     | {
         Exit.DONE: "the new configuration serves",
@@ -46,7 +47,8 @@ _UNBLOCK = Words(
     summary="forget failed logins",
     description="Has the daemon forget the failed logins that count against a user, wherever they came from; or against an IP address, its "
     "network, and all users from there. `status` shows who is near a limit.",
-    exits=ASKS_DAEMON | {Exit.DONE: "forgotten, or there were none", Exit.BAD_INPUT: "a name that no user may have"},
+    exits=ASKS_DAEMON
+    | {Exit.DONE: "forgotten, or there were none", Exit.BAD_INPUT: "a name that no user may have, or an address that is none"},
     examples=(
         ("saslauthd-py unblock alice@example.org", "she has found her password again"),
         ("saslauthd-py unblock 192.0.2.7", "an office with a forgotten phone"),

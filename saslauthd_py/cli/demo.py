@@ -45,8 +45,10 @@ def _story(once: bool, directory: str | None, environment: Environment) -> Gener
             yield f"daemon          process {daemon.pid}, as {pwd.getpwuid(_daemon_uid()).pw_name}"
             yield from _proved(site, "right password", password, Answer.ACCEPTED)
             yield from _proved(site, "wrong password", secrets.token_urlsafe(12), Answer.REJECTED)
-            yield from _postfix(site)
-            if not once:
+            if once:
+                yield "All of it is taken away again. Without --once a demo serves on, and says how to point Postfix at it."
+            else:
+                yield from _postfix(site)
                 yield f"Serving until Ctrl-C. To try it: saslauthd-py test {USER} --protocol dovecot --socket {site.dovecot}"
                 _await_end(daemon)
 

@@ -25,7 +25,8 @@ _PROGRAM = Words(
 _SERVE = Words(
     summary="the daemon, in the foreground",
     description="Runs until SIGTERM or Ctrl-C and finishes what it has begun. Started as root, it binds its sockets and then becomes the "
-    "user of its configuration.",
+    "user of its configuration. What keeps it from starting, and what the half that stays root has to say, goes to standard error, with "
+    "time and level: the log of the configuration is the other half's.",
     exits={Exit.DONE: "ended as asked, or --check found nothing"}
     | CONFIGURED
     | {
@@ -33,7 +34,7 @@ _SERVE = Words(
         Exit.UNAVAILABLE: "a store that cannot be used now: busy, broken, or newer than this program",
         Exit.DENIED: "a file that may not be read, or a store that others could read or replace",
     },
-    examples=(("saslauthd-py serve --check", "try everything a start would, serve nothing"),),
+    examples=(("saslauthd-py serve --check", "try everything a start would, serve nothing; also beside the daemon that runs"),),
 )
 MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-1", "EXTERNAL", "PLAIN", "LOGIN")
 """Those of `mechanisms.table`, for a help text that does not import them; a test compares them."""

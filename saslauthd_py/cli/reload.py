@@ -12,5 +12,5 @@ from saslauthd_py.control import client
 
 def run(arguments: argparse.Namespace, _: Environment) -> Record:
     """Returns when the configuration as it is now serves. Raises ControlError; WrongConfiguration: the one before serves on."""
-    client.reload(socket_of(arguments))
-    return Record({"reloaded": True}, ("reloaded: the configuration as it is now serves",))
+    warnings = client.reload(socket_of(arguments))
+    return Record({"reloaded": True, "warnings": warnings}, ("reloaded: the configuration as it is now serves",), warnings=warnings)

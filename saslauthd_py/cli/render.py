@@ -10,7 +10,10 @@ from typing import Any, TextIO, assert_never
 
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
-from saslauthd_py.cli.report import Column, Fields, Json, Record, Report, Rows, Steps, Text
+from saslauthd_py.cli.report import Fields, Json, Record, Report, Rows, Steps, Text
+
+_MEASURED = 200
+"""Rows that are looked at before the first of them is printed: for how wide each column is to be."""
 
 
 def render(report: Report, environment: Environment, as_json: bool) -> None:
@@ -104,9 +107,10 @@ def _table(report: Rows[Any], terminal: bool) -> Iterator[str]:
     rows = ([printable(cell) or "-" for cell in report.cells(item)] for item in report.items)
     if not terminal:
         return map("\t".join, rows)
-    first = list(islice(rows, 1))  # what fails before it leaves no heading behind
-    return (_padded(report.columns, row) for row in chain([[column.title for column in report.columns]], first, rows))
+    first = list(islice(rows, _MEASURED))  # what fails before it leaves no heading behind
+    widths = [max(width, *map(len, cells)) for width, *cells in zip([column.width for column in report.columns], *first, strict=True)]
+    return (_padded(widths, row) for row in chain([[column.title for column in report.columns]], first, rows))
 
 
-def _padded(columns: tuple[Column, ...], row: list[str]) -> str:
-    return "  ".join(f"{cell:<{column.width}}" for column, cell in zip(columns, row, strict=True)).rstrip()
+def _padded(widths: list[int], row: list[str]) -> str:
+    return "  ".join(f"{cell:<{width}}" for width, cell in zip(widths, row, strict=True)).rstrip()

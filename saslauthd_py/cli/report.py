@@ -13,6 +13,11 @@ Fields = Mapping[str, Json]
 T = TypeVar("T")
 
 
+def counted(number: object, noun: str) -> str:
+    """So many of them, in English: `noun` is that of one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One thing. Programs read `fields`; people read `shown`, lines or names with their values, or `fields` where it is None."""
@@ -25,7 +30,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column on a terminal is `width` wide and grows where a cell is longer: a stream cannot be measured beforehand."""
+    """A column on a terminal is `width` wide, or as wide as the longest cell of the first rows wants it; a later one that is longer still
+    pushes its own row aside, for a stream cannot be measured beforehand.
+    """
 
     title: str
     width: int

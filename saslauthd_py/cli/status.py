@@ -9,7 +9,7 @@ from typing import Any
 from saslauthd_py.cli.daemon_control import socket_of
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit, code_of, line_of
-from saslauthd_py.cli.report import Record, Text
+from saslauthd_py.cli.report import Record, Text, counted
 from saslauthd_py.control import client
 from saslauthd_py.control.client import State
 
@@ -56,7 +56,9 @@ def _shown(status: Fields) -> Iterator[str]:
     yield from _listeners(status["listeners"])
     yield from _table("backends", [_backend(one) for one in status["backends"]])
     admission = status["admission"]
-    yield f"admission    {admission['tickets']} tickets, {admission['limited']} logins refused by a limit"
+    known = counted(admission["tickets"], "user") + (" has" if admission["tickets"] == 1 else " have")
+    free = "is" if admission["tickets"] == 1 else "are"
+    yield f"admission    {known} logged in lately and {free} not limited, {counted(admission['limited'], 'login')} refused by a limit"
     yield from _table("near a limit", [_near(one) for one in admission["top"]])
 
 
@@ -84,7 +86,7 @@ def _backend(one: Fields) -> tuple[str, ...]:
         one["type"],
         one["state"],
         "-" if one["ms"] is None else f"{one['ms']:.1f} ms",
-        f"{one['asked']} asked, {one['outages']} outages",
+        f"{one['asked']} asked, {counted(one['outages'], 'outage')}",
         _turns(one["turns"]) + ("" if workers is None else f"; workers {workers['busy']} busy, {workers['idle']} idle"),
         one["cause"],
     )

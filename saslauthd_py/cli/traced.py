@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from saslauthd_py.cli.report import counted
 from saslauthd_py.trace import Step
 
 SEEN = {
@@ -26,13 +27,27 @@ SEEN = {
 }
 """What the one who asked would see of a verdict, by protocol."""
 
+_FREE = {
+    "accepted": "the password was right",
+    "unjudged": "nobody could say whether the password is right",
+    "repeated": "the same wrong password counted within the last 10 min already",
+}
+"""Why a login does not count towards a limit."""
+
+_SUCCESS = "success (0)"
+"""An LDAP server's result where all is well; that of a compare is its answer."""
+
+_NARROWEST = 10
+"""Columns that the name of a step has at least."""
+
 _FAIL = 'FAIL with code=temp_fail, as on_unavailable = "fail" says: Postfix takes that for a wrong password (535)'
 
 
 def lines(steps: Sequence[Step], protocol: str, verdict: str) -> tuple[str, ...]:
     """A line for each step, with its time, and what the client would see."""
-    shown = [f"{step.seconds * 1000:8.1f} ms  {step.name:<10}  {_words(step)}" for step in steps]
-    return (*shown, f"{'':>11}  {'client':<10}  {seen(steps, protocol, verdict)}")
+    width = max([_NARROWEST, *(len(step.name) for step in steps)])
+    shown = [f"{step.seconds * 1000:8.1f} ms  {step.name:<{width}}  {_words(step)}" for step in steps]
+    return (*shown, f"{'':>11}  {'client':<{width}}  {seen(steps, protocol, verdict)}")
 
 
 def seen(steps: Iterable[Step], protocol: str, verdict: str) -> str:
@@ -77,15 +92,16 @@ def _split(facts: Mapping[str, Any]) -> str:
 
 def _route(facts: Mapping[str, Any]) -> str:
     matched = ", ".join(f"{key} {_list(facts[key])}" for key in ("realm", "service", "listener"))
-    return f"number {facts['number']} of {facts['of']} takes it ({matched}); backends {_list(facts['backends'])}"
+    backends = f"{'backend' if len(facts['backends']) == 1 else 'backends'} {_list(facts['backends'])}"
+    return f"route[{facts['number']}] of {counted(facts['of'], 'route')} takes it ({matched}); {backends}"
 
 
 def _no_route(facts: Mapping[str, Any]) -> str:
     if "why" in facts:
         return f"none takes it: {facts['why']}"
     missed = [
-        f"route {number} wants " + " and ".join(f"{key} {_list(wanted)}, not {_name(facts[key])}" for key, wanted in one.items())
-        for number, one in enumerate(facts["missed"], 1)
+        f"route[{number}] wants " + " and ".join(f"{key} {_list(wanted)}, not {_name(facts[key])}" for key, wanted in one.items())
+        for number, one in enumerate(facts["missed"])
     ]
     return "none takes it: " + "; ".join(missed)
 
@@ -112,7 +128,7 @@ def _limits(facts: Mapping[str, Any]) -> str:
 
 def _keys(facts: Mapping[str, Any]) -> str:
     refused = "" if facts["verdict"] == "keys" else f", and whoever proves one of them will hear: {_verdict(facts)}"
-    return f"{facts['backend']} has keys of {facts['secrets']} passwords, of {facts['rounds']} rounds{refused}"
+    return f"{facts['backend']} has keys of {counted(facts['secrets'], 'password')}, of {facts['rounds']} rounds{refused}"
 
 
 def _decoy(facts: Mapping[str, Any]) -> str:
@@ -120,8 +136,9 @@ def _decoy(facts: Mapping[str, Any]) -> str:
 
 
 def _authzid(facts: Mapping[str, Any]) -> str:
-    may = "may" if facts["granted"] else "may not, no [[proxy_user]] says so,"
-    return f"{facts['authcid']} {may} act as {facts['authzid']}"
+    if facts["granted"]:
+        return f"{facts['authcid']} may act as {facts['authzid']}"
+    return f"{facts['authcid']} may not act as {facts['authzid']}: no [[proxy_user]] says so"
 
 
 def _signature(facts: Mapping[str, Any]) -> str:
@@ -131,7 +148,7 @@ def _signature(facts: Mapping[str, Any]) -> str:
 def _counted(facts: Mapping[str, Any]) -> str:
     if facts["limited"]:
         return "over a limit by now: right and wrong hear the same"
-    return "counts as a failed login" if facts["failure"] else "costs nothing"
+    return "counts as a failed login" if facts["failure"] else f"costs nothing: {_FREE[facts['free']]}"
 
 
 def _not_asked(facts: Mapping[str, Any]) -> str:
@@ -146,6 +163,38 @@ def _backend(facts: Mapping[str, Any]) -> str:
 def _rules(facts: Mapping[str, Any]) -> str:
     accepted = facts["verdict"] == "accepted"
     return "may be used here and now" if accepted else f"the password is right, and may not be used: {facts['reason']}"
+
+
+def _ldap_search(facts: Mapping[str, Any]) -> str:
+    found = _list(facts["found"]) if facts.get("found") else "nothing"
+    return _ldap(facts, f"{facts['filter']} below {facts['base'] or 'the root'} ({facts['scope']})", f"finds {found}")
+
+
+def _ldap_bind(facts: Mapping[str, Any]) -> str:
+    taken = "is taken" if facts.get("result") == _SUCCESS else "is refused"
+    return _ldap(facts, f"as {facts['dn']}", taken)
+
+
+def _ldap_compare(facts: Mapping[str, Any]) -> str:
+    return _ldap(facts, f"is {facts['value']} in {facts['attribute']} of {facts['dn']}?", str(facts.get("result")))
+
+
+def _ldap(facts: Mapping[str, Any], question: str, answer: str) -> str:
+    """What was asked, what was said, by whom and how fast; a result that is no success in the server's own words."""
+    if "failed" in facts:
+        return f"{question.removesuffix('?')}: {facts['failed']}, {facts['ms']:.1f} ms"
+    said = answer if facts["result"] in {_SUCCESS, answer} else f"{answer}: {facts['result']}"
+    diagnostic = f" ({facts['diagnostic']})" if facts["diagnostic"] else ""
+    return f"{question} {said}{diagnostic}, says {facts['server']}, {facts['ms']:.1f} ms"
+
+
+def _ldap_group(facts: Mapping[str, Any]) -> str:
+    how = "remembered" if facts["remembered"] else f"{facts['ms']:.1f} ms"
+    return f"{facts['dn']} {'is' if facts['member'] else 'is not'} in the group that may log in, {how}"
+
+
+def _ldap_stored(facts: Mapping[str, Any]) -> str:
+    return f"{facts['dn']} has {counted(facts['values'], 'value')} in {facts['attribute']}"
 
 
 def _decided(facts: Mapping[str, Any]) -> str:
@@ -177,9 +226,16 @@ _STEPS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "joined": lambda _: "the same is being asked already: one answer for both",
     "admission": _admission,
     "not-asked": _not_asked,
-    "unable": lambda facts: f"{facts['name']} can only try a password, and none was sent",
+    "unable": lambda facts: f"{facts['name']} is passed by: it can only try a password, and none was sent",
     "asking": lambda facts: f"{facts['name']}, whose turn has come",
     "backend": _backend,
+    "ldap-refused": lambda facts: f"no entry can have this login: {facts['why']}",
+    "ldap-remembered": lambda facts: f"{facts['dn']} was found lately: no search",
+    "ldap-search": _ldap_search,
+    "ldap-group": _ldap_group,
+    "ldap-compare": _ldap_compare,
+    "ldap-bind": _ldap_bind,
+    "ldap-stored": _ldap_stored,
     "rules": _rules,
     "limits": _limits,
     "keys": _keys,

@@ -86,9 +86,13 @@ def status(path: str, patience: float = PATIENCE) -> Facts:
     return _asked(path, AskStatus(), patience)
 
 
-def reload(path: str, patience: float = PATIENCE) -> None:
-    """Returns when the configuration as it is now serves. Raises WrongConfiguration: the one before serves on."""
-    _asked(path, Reload(), patience)
+def reload(path: str, patience: float = PATIENCE) -> tuple[str, ...]:
+    """Returns when the configuration as it is now serves: what there is to say of it all the same, in a line each.
+
+    Raises WrongConfiguration: the one before serves on.
+    """
+    warnings = _asked(path, Reload(), patience).get("warnings")
+    return tuple(line for line in warnings if isinstance(line, str)) if isinstance(warnings, list) else ()
 
 
 def flush(path: str, user: str | None, patience: float = PATIENCE) -> Fact:

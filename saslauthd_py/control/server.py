@@ -134,10 +134,9 @@ async def _answer(client: trio.SocketStream, request: Request, operations: Opera
 async def _do(client: trio.SocketStream, request: Request, operations: Operations) -> Facts:
     match request:
         case AskStatus():
-            return operations.status().to_json()
+            return (await operations.status()).to_json()
         case Reload():
-            await operations.reload()
-            return {}
+            return {"warnings": await operations.reload()}
         case Flush(user):
             return {"proofs": operations.flush(user)}
         case Unblock(what):
@@ -159,7 +158,7 @@ async def _trace(client: trio.SocketStream, request: Trace, operations: Operatio
         nursery.start_soon(_forward, take, client)
         with put, trace.recording(note):
             try:
-                decided = await operations.trace(request.listener, request.login, request.sasl)
+                decided = await operations.trace(request.listener, request.login, request.sasl, peer_ids(client.socket))
             except Exception as error:  # out of the nursery as itself, not in a group
                 decided = error
     if isinstance(decided, Exception):

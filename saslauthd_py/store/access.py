@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from saslauthd_py.store.errors import NoSuchStore, StoreError, UnsafeStore
+from saslauthd_py.store.errors import PUT_BACK, NoSuchStore, StoreError, UnsafeStore
 
 SIDE_FILES = ("-wal", "-shm")
 """What SQLite keeps beside the database while it is open, and after a crash."""
@@ -49,7 +49,7 @@ def check(path: str) -> None:
     """
     check_directory(path)
     if not _check(path, stat.S_IFREG):
-        raise NoSuchStore(f"{path}: no such store: restore it from a backup; on a new machine `saslauthd-py user add` makes it")
+        raise NoSuchStore(f"{path}: no such store; {PUT_BACK}")
     for side in SIDE_FILES:
         _check(path + side, stat.S_IFREG)
 
@@ -97,8 +97,8 @@ def _of_another(name: str, found: os.stat_result) -> str:
 
 
 def _no_directory(directory: str) -> NoSuchStore:
-    advice = "; `saslauthd-py user add` makes it" if os.path.isdir(os.path.dirname(directory)) else ""
-    return NoSuchStore(f"{directory}: no such directory{advice}")
+    advice = PUT_BACK if os.path.isdir(os.path.dirname(directory)) else "is its file system mounted?"
+    return NoSuchStore(f"{directory}: no such directory; {advice}")
 
 
 def _make_directory(directory: str, owner: tuple[int, int]) -> os.stat_result:
@@ -113,7 +113,7 @@ def _make_directory(directory: str, owner: tuple[int, int]) -> os.stat_result:
             os.fchown(descriptor, *owner)
             return os.fstat(descriptor)
     except FileNotFoundError:
-        raise NoSuchStore(f"{parent}: no such directory") from None
+        raise NoSuchStore(f"{parent}: no such directory; is its file system mounted?") from None
     except OSError as error:
         raise UnsafeStore(f"{directory}: cannot be made: {error.strerror}") from None
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from saslauthd_py import passwords
 from saslauthd_py.store import schema
-from saslauthd_py.store.errors import BrokenStore, BusyStore, NewerStore, NoSuchStore, StoreError, UnsafeStore, restoring
+from saslauthd_py.store.errors import PUT_BACK, BrokenStore, BusyStore, NewerStore, NoSuchStore, StoreError, UnsafeStore, restoring
 
 _ADVICE = {
     sqlite3.SQLITE_IOERR: "; is the disk full? If not: look at the kernel's log; then restart the daemon",
@@ -123,7 +123,7 @@ def store_error(path: str, error: sqlite3.Error) -> StoreError:
     if kind in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return BrokenStore(f"{path}: damaged ({error}); {restoring(path)}")
     if kind == sqlite3.SQLITE_CANTOPEN and not os.path.lexists(path):
-        return NoSuchStore(f"{path}: no such store")
+        return NoSuchStore(f"{path}: no such store; {PUT_BACK}")
     return StoreError(f"{path}: {error}{_ADVICE.get(kind, '')}")
 
 

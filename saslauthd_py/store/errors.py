@@ -11,6 +11,10 @@ def restoring(path: str) -> str:
     )
 
 
+PUT_BACK = "put it back or restore it; for a first user: `saslauthd-py user add`"
+"""What to do about a store that is not where it should be; after "; " in a line. To make a new one is not the first thing to do."""
+
+
 class StoreError(Exception):
     """Any of the below."""
 

@@ -38,6 +38,6 @@ async def test_an_offer_is_made_by_accounts_that_were_counted_for_it(autojump_cl
     it = Generation(1, nothing, nothing, ExitStack())
     it._parts = all_that_it_looks_at
     it.ports = {Port(): nothing}
-    with trio.move_on_after(2 * OFFERING + 1):
+    with trio.move_on_after(3 * OFFERING + 1):
         await it._offer()
-    assert offers == [("counted 1",)], "and a count that takes for ever keeps no offer back for longer"
+    assert offers == [("counted 1",), ("counted 2",)], "and a count that takes for ever keeps no offer back for longer"

@@ -52,15 +52,17 @@ async def test_members_and_others(directory: Model, keys: dict[str, Any]) -> Non
 @WAYS
 async def test_d9_group_is_judged_before_the_secret(directory: Model, keys: dict[str, Any]) -> None:
     it = backend(directory, **keys)
-    asked = "search" if keys is BY_FILTER else "compare"
+    asked = "compare" if keys is BY_MEMBER else "search"
     assert await cost(directory, lambda: ask(it)) == ["search", asked, "bind"]
-    assert await cost(directory, lambda: ask(it, "pw2", BOB)) == ["search", asked]
+    await ask(it, "pw2", BOB)
+    assert sorted(await cost(directory, lambda: ask(it, "pw2", BOB))) == sorted(["search", asked])
     assert dn("bob") not in directory.binds()
 
 
 @WAYS
 async def test_d6_all_who_are_refused_cost_the_same_questions(directory: Model, keys: dict[str, Any]) -> None:
     it = backend(directory, dn_cache="0s", **keys)
+    await ask(it, "wrong", BOB)  # whether the server has the attribute is asked once
 
     async def login(name: Identity) -> None:
         await ask(it, "wrong", name)
@@ -83,12 +85,10 @@ def test_b4_who_is_in_no_group_may_be_known_elsewhere() -> None:
 
 
 async def test_attribute_and_values_are_the_servers_to_compare(directory: Model) -> None:
-    for keys, expected in (
-        (BY_MEMBER, CompareRequest(MAIL.encode(), b"member", dn("alice"))),
-        (BY_MEMBER_OF, CompareRequest(dn("alice"), b"memberOf", MAIL.encode())),
-    ):
-        await ask(backend(directory, **keys))
-        assert directory.compares()[-1] == expected
+    await ask(backend(directory, **BY_MEMBER))
+    assert directory.compares()[-1] == CompareRequest(MAIL.encode(), b"member", dn("alice"))
+    await ask(backend(directory, **BY_MEMBER_OF))
+    assert directory.searches()[-1] == f"(memberOf={MAIL})"
 
 
 async def test_template_of_the_group_is_filled(directory: Model) -> None:
@@ -170,7 +170,7 @@ async def test_compare_that_is_not_answered_is_an_outage(directory: Model, answe
 
 async def test_attribute_that_the_server_does_not_know_is_an_outage(directory: Model) -> None:
     directory.fail(CompareRequest, said(ResultCode.UNDEFINED_ATTRIBUTE_TYPE))
-    verdict = await ask(backend(directory, **BY_MEMBER_OF))
+    verdict = await ask(backend(directory, **BY_MEMBER_OF), "pw2", BOB)
     assert isinstance(verdict, Unavailable)
     assert verdict.cause.endswith("undefinedAttributeType (17); the server knows no such attribute")
 
@@ -228,7 +228,7 @@ async def test_g1_member_that_has_moved_is_found_before_it_is_refused(directory:
     it = backend(directory, **BY_MEMBER_OF)
     await ask(it)
     directory.entries[dn("alice")] = directory.entries.pop(moved)
-    assert await cost(directory, lambda: ask(it)) == ["compare", "search", "compare", "bind"]
+    assert await cost(directory, lambda: ask(it)) == ["search", "search", "search", "bind"]
     assert isinstance(await ask(it), Accepted)
 
 
@@ -254,14 +254,15 @@ async def test_nested_group_counts_only_where_it_is_told(directory: Model, keys:
 async def test_nested_groups_by_the_rule_cost_one_more_question(directory: Model, keys: dict[str, Any]) -> None:
     nest(directory)
     directory.rules = frozenset({CHAIN})
-    it = backend(directory, nested_groups=True, **keys)
-    assert await cost(directory, lambda: ask(it)) == ["search", "compare", "bind"]
-    assert await cost(directory, lambda: ask(it, "pw2", BOB)) == ["search", "compare", "search", "bind"]
+    it, direct = backend(directory, nested_groups=True, **keys), "compare" if keys is BY_MEMBER else "search"
+    await ask(it, "wrong", BOB)
+    assert await cost(directory, lambda: ask(it)) == ["search", direct, "bind"]
+    assert await cost(directory, lambda: ask(it, "pw2", BOB)) == [direct, "search", "bind"]
     group = MAIL.encode().decode()
     assert directory.searches()[-1] == f"(memberOf:{CHAIN.decode()}:={group})"
     directory.add("carol", "pw3")
     directory.group("other", dn("carol"))
-    assert await cost(directory, lambda: ask(it, "pw3", Identity("carol"))) == ["search", "compare", "search", "search"]
+    assert await cost(directory, lambda: ask(it, "pw3", Identity("carol"))) == ["search", direct, "search", "search"]
     assert await ask(it, "pw3", Identity("carol")) == NOT_IN_GROUP
 
 

@@ -17,6 +17,7 @@ from saslauthd_py import identity, passwords
 from saslauthd_py.backends.passwd_file import PasswdFileBackend, files, reading, watched
 from saslauthd_py.backends.passwd_file.files import Files
 from saslauthd_py.backends.passwd_file.watched import WatchedFile
+from saslauthd_py.config.settings import PasswdFileSettings
 from saslauthd_py.credential import Encoding
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity
@@ -140,6 +141,12 @@ async def test_file_that_never_was_good_is_an_outage_for_all(tmp_path: Path, cap
             assert isinstance(verdict, Unavailable)
             assert verdict.cause.startswith(f"{path}: it holds NUL bytes")
     assert caplog.text.count("NUL bytes") == 1
+
+
+async def test_a_fault_of_a_file_names_its_backend(tmp_path: Path, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture) -> None:
+    it = PasswdFileBackend(PasswdFileSettings(type="passwd_file", path=str(tmp_path / "none")), Hashing(), nursery, "mail")
+    await it.count_keys()
+    assert f"backend mail: {tmp_path}/none: no such file" in caplog.text
 
 
 async def test_d8_faults_of_lines_are_told_once_without_the_names(path: Path, caplog: pytest.LogCaptureFixture) -> None:

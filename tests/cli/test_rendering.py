@@ -73,7 +73,10 @@ def rows(items: Iterator[str]) -> Rows[str]:
 
 def test_rows_are_columns_on_a_terminal() -> None:
     out, _ = rendered(rows(iter(["alice", "", "a longer one"])), screen=True)
-    assert out == "NAME    SIZE\nalice   5\n-       -\na longer one  12\n"
+    assert out == "NAME          SIZE\nalice         5\n-             -\na longer one  12\n"
+    names = ["a", *["b"] * 299, "a longer one"]
+    lines = rendered(rows(iter(names)), screen=True)[0].splitlines()
+    assert (lines[0], lines[1], lines[-1]) == ("NAME    SIZE", "a       1", "a longer one  12"), "what comes late is not waited for"
 
 
 def test_rows_are_tabs_in_a_pipe_and_objects_for_programs() -> None:

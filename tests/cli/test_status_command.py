@@ -97,7 +97,7 @@ listeners
 backends
   users   store  ok       1.2 ms  10 asked, 0 outages  0 of 64 places, 0 waiting
   system  pam    unasked  -       0 asked, 0 outages   0 of 4 places, 0 waiting; workers 0 busy, 4 idle
-admission    4 tickets, 1 logins refused by a limit
+admission    4 users have logged in lately and are not limited, 1 login refused by a limit
 near a limit
   pair     al from 192.0.2.0/24   9.5 of 10 failed logins
   account  names without a route  1.0 of 30 failed logins
@@ -195,6 +195,7 @@ def test_a_file_that_is_no_toml_is_told(site: Site) -> None:
     [
         (["reload"], {}, "reloaded: the configuration as it is now serves"),
         (["cache", "flush"], {"proofs": 12}, "all users: 12 remembered logins forgotten"),
+        (["cache", "flush"], {"proofs": 1}, "all users: 1 remembered login forgotten"),
         (["cache", "flush", "al"], {"proofs": 0}, "al: 0 remembered logins forgotten"),
         (["unblock", "192.0.2.1"], {"limits": 3}, "192.0.2.1: failed logins forgotten"),
         (["unblock", "al"], {"limits": 0}, "al: no failed login counts against it"),
@@ -203,6 +204,13 @@ def test_a_file_that_is_no_toml_is_told(site: Site) -> None:
 def test_what_was_done_is_told(site: Site, words: list[str], facts: dict[str, Any], line: str) -> None:
     with answering(site, {"done": facts}):
         assert invoke(*words, "--config", site.configuration) == (0, line + "\n", "")
+
+
+def test_what_a_reload_could_not_do_is_a_warning(site: Site) -> None:
+    with answering(site, {"done": {"warnings": ["the log stays", "no route uses it"]}}):
+        outcome = invoke("reload", "--config", site.configuration)
+    assert (outcome.code, outcome.out) == (0, "reloaded: the configuration as it is now serves\n")
+    assert outcome.err == "saslauthd-py: warning: the log stays\nsaslauthd-py: warning: no route uses it\n"
 
 
 def test_every_fault_of_a_new_configuration_is_told(site: Site) -> None:

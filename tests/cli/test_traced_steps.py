@@ -13,7 +13,7 @@ from saslauthd_py.cli import traced
 from saslauthd_py.trace import Facts, Step
 
 PACKAGE = Path(saslauthd_py.__file__).parent
-BY_CHOICE = {"keys", "decoy"}
+BY_CHOICE = {"keys", "decoy", "ldap-search", "ldap-bind", "ldap-compare"}
 """Noted under a name that is computed."""
 
 
@@ -28,6 +28,9 @@ def noted() -> Iterator[str]:
 
 def test_each_step_that_is_noted_has_words_and_no_words_are_left_over() -> None:
     assert set(noted()) | BY_CHOICE == set(traced._STEPS)
+
+
+ANSWER: Facts = {"server": "ldaps://a", "result": "success (0)", "diagnostic": "", "ms": 1.25}
 
 
 @pytest.mark.parametrize(
@@ -46,12 +49,52 @@ def test_each_step_that_is_noted_has_words_and_no_words_are_left_over() -> None:
         ("backend", {"name": "users", "ms": 1.25, "verdict": "keys"}, "users: it has keys, 1.2 ms"),
         ("signature", {"right": False, "why": "SCRAM with a wrong server signature"}, "the client hangs up: SCRAM with a wrong server"),
         ("authzid", {"authcid": "a", "authzid": "b", "granted": True}, "a may act as b"),
+        ("authzid", {"authcid": "a", "authzid": "b", "granted": False}, "a may not act as b: no [[proxy_user]] says so"),
+        ("counted", {"failure": False, "limited": False, "free": "unjudged"}, "costs nothing: nobody could say whether the password"),
+        ("counted", {"failure": False, "limited": True, "free": ""}, "over a limit by now"),
         ("of another version", {"x": 1}, "x 1"),
+        (
+            "ldap-search",
+            {"base": "dc=x", "scope": "sub", "filter": "(uid=a)", **ANSWER, "found": ["uid=a,dc=x"]},
+            "(uid=a) below dc=x (sub) finds uid=a,dc=x, says ldaps://a, 1.2 ms",
+        ),
+        (
+            "ldap-search",
+            {"base": "", "scope": "one", "filter": "(uid=a)", **ANSWER, "result": "noSuchObject (32)", "found": []},
+            "(uid=a) below the root (one) finds nothing: noSuchObject (32), says ldaps://a, 1.2 ms",
+        ),
+        (
+            "ldap-search",
+            {"base": "dc=x", "scope": "sub", "filter": "(uid=a)", "failed": "no server answers", "ms": 1.25},
+            "(uid=a) below dc=x (sub): no server answers, 1.2 ms",
+        ),
+        ("ldap-bind", {"dn": "uid=a", **ANSWER}, "as uid=a is taken, says ldaps://a, 1.2 ms"),
+        (
+            "ldap-bind",
+            {"dn": "uid=a", **ANSWER, "result": "invalidCredentials (49)", "diagnostic": "data 52e"},
+            "as uid=a is refused: invalidCredentials (49) (data 52e), says ldaps://a, 1.2 ms",
+        ),
+        ("ldap-bind", {"dn": "uid=a", "failed": "ldaps://a: gone", "ms": 1.25}, "as uid=a: ldaps://a: gone, 1.2 ms"),
+        (
+            "ldap-compare",
+            {"dn": "cn=g", "attribute": "member", "value": "uid=a", **ANSWER, "result": "compareTrue (6)"},
+            "is uid=a in member of cn=g? compareTrue (6), says ldaps://a, 1.2 ms",
+        ),
+        ("ldap-group", {"dn": "uid=a", "member": True, "remembered": True, "ms": 0.1}, "uid=a is in the group that may log in, remembered"),
+        ("ldap-group", {"dn": "uid=a", "member": False, "remembered": False, "ms": 1.25}, "uid=a is not in the group that may log in, 1.2"),
+        ("ldap-stored", {"dn": "uid=a", "attribute": "userPassword", "values": 1}, "uid=a has 1 value in userPassword"),
+        ("ldap-remembered", {"dn": "uid=a"}, "uid=a was found lately: no search"),
+        ("ldap-refused", {"why": "%d has no value"}, "no entry can have this login: %d has no value"),
     ],
 )
 def test_words_of_a_step(name: str, facts: Facts, words: str) -> None:
     (line, _) = traced.lines([Step(name, 0.0015, facts)], "dovecot", "OK")
     assert line.startswith(f"     1.5 ms  {name:<10}  {words}")
+
+
+def test_steps_stand_in_columns_however_long_their_names_are() -> None:
+    shown = traced.lines([Step("ldap-remembered", 0, {"dn": "uid=a"}), Step("joined", 0.001, {})], "saslauthd", "OK")
+    assert [line.index(words) for line, words in zip(shown, ("uid=a was", "the same", "OK: "), strict=True)] == [30, 30, 30]
 
 
 def test_what_the_client_sees_goes_by_what_the_listener_speaks() -> None:

@@ -173,6 +173,12 @@ def test_restriction_that_cannot_be_is_64(site: Site, flags: tuple[str, ...]) ->
     assert outcome.error.startswith(flags[0])
 
 
+@pytest.mark.parametrize(("given", "meant"), [("192.0.2.7/24", "192.0.2.0/24"), ("2001:db8::7/64", "2001:db8::/64")])
+def test_an_address_with_a_length_is_told_which_network_it_is_in(site: Site, given: str, meant: str) -> None:
+    outcome = add(site, "alice", "--network", given)
+    assert (outcome.code, outcome.error) == (64, f"--network: {given} has host bits set: say {meant}")
+
+
 def passwd(site: Site, name: str, *flags: str, secret: bytes = b"another") -> Outcome:
     return site.user("passwd", name, "--password-stdin", *flags, stdin=secret)
 

@@ -11,13 +11,12 @@ import pytest
 from pydantic import BaseModel
 
 from saslauthd_py.config.load import check, differences, parse
-from saslauthd_py.config.settings import BACKENDS, BackendSettings, Listen, Route, Settings
+from saslauthd_py.config.settings import BACKENDS, BackendSettings, LdapSettings, Listen, Route, Settings
 from saslauthd_py.config.settings.proxy_user import ProxyUser
 
 FILE = Path(__file__).parent.parent.parent / "conf" / "saslauthd-py.toml"
 TEXT = FILE.read_text()
-SWITCHED_ON = re.sub(r"^#(?=\S)", "", TEXT, flags=re.MULTILINE)
-"""The same with every key and table that stands behind a `#` without a space."""
+ORIGINALS_FILE = "/etc/saslauthd.conf"
 
 SINGLE = {name: type(section) for name, section in Settings() if isinstance(section, BaseModel)}
 
@@ -36,7 +35,18 @@ OTHER_BACKENDS = {
 }
 """They stand behind a `#`, with those of their keys that the one before has not explained."""
 
+LDAP_TABLES = TEXT[TEXT.index("#[backend.directory]") : TEXT.index("# Who is asked for whom.")]
+"""One after the other: keys of LDAP exclude each other."""
+
 SWITCHED_OFF: dict[str, type[BaseModel]] = {**OTHER_BACKENDS, "#[[proxy_user]]": ProxyUser}
+
+
+@pytest.fixture
+def switched_on(tmp_path: Path) -> str:
+    """The same with every key and table that stands behind a `#` without a space, and with the original's file, which is read."""
+    original = tmp_path / "saslauthd.conf"
+    original.write_text("ldap_search_base: dc=example,dc=org\n")
+    return re.sub(r"^#(?=\S)", "", TEXT, flags=re.MULTILINE).replace(ORIGINALS_FILE, str(original))
 
 
 def table(text: str, header: str) -> str:
@@ -63,9 +73,14 @@ def explained(header: str) -> dict[str, str]:
     return found
 
 
+def explanations(text: str) -> list[tuple[str, str, str]]:
+    """Comment, key and value of each key with a comment above it; a key without one was explained before."""
+    return re.findall(r"((?:^# .*\n)+)#?(\w+) = (.*)$", text, re.MULTILINE)
+
+
 def written_of_listeners() -> list[tuple[str, str, str]]:
-    """Comment, key and value of each key of a [[listen]] that is explained; those of "dovecot" stand behind a `#`, in tables below."""
-    return re.findall(r"((?:^# .*\n)+)#?(\w+) = (.*)$", table(TEXT, "[[listen]]"), re.MULTILINE)
+    """Those of a [[listen]]; those of "dovecot" stand behind a `#`, in tables below."""
+    return explanations(table(TEXT, "[[listen]]"))
 
 
 def test_every_key_of_a_listener_is_there_once_with_its_explanation() -> None:
@@ -84,15 +99,16 @@ def test_every_key_of_a_listener_that_has_a_default_stands_at_it() -> None:
 
 
 def test_every_kind_of_backend_is_explained() -> None:
-    assert {model for _, model in MODELS if issubclass(model, BackendSettings)} | set(OTHER_BACKENDS.values()) == set(BACKENDS.values())
+    single = {model for _, model in MODELS if issubclass(model, BackendSettings)} | set(OTHER_BACKENDS.values())
+    assert single | {LdapSettings} == set(BACKENDS.values())
 
 
-@pytest.mark.parametrize(("header", "model"), SWITCHED_OFF.items())
-def test_own_keys_of_a_table_stand_at_their_defaults_with_their_explanation(header: str, model: type[BaseModel]) -> None:
-    block = table(TEXT, header).split("\n\n")[0]
-    written = re.findall(r"((?:^# .*\n)+)#(\w+) = (.*)$", block, re.MULTILINE)
-    own = [key for key in model.model_fields if key in model.__annotations__]
-    assert sorted(key for _, key, _ in written) == sorted(own)
+def own_keys(model: type[BaseModel]) -> list[str]:
+    return [key for key in model.model_fields if key in model.__annotations__]
+
+
+def explained_truly(model: type[BaseModel], written: list[tuple[str, str, str]]) -> None:
+    """Each comment begins with the key's description, and the value is the default where there is one."""
     for comment, key, value in written:
         field = model.model_fields[key]
         assert field.description
@@ -102,16 +118,30 @@ def test_own_keys_of_a_table_stand_at_their_defaults_with_their_explanation(head
             assert tomllib.loads(f"{key} = {value}") == default
 
 
-@pytest.mark.parametrize("text", [TEXT, SWITCHED_ON], ids=["as it is", "all switched on"])
-def test_it_loads_without_a_warning(text: str, tmp_path: Path) -> None:
+def test_every_key_of_a_directory_is_there_once_with_its_explanation() -> None:
+    written = explanations(LDAP_TABLES)
+    assert sorted(key for _, key, _ in written) == sorted(own_keys(LdapSettings))
+    explained_truly(LdapSettings, written)
+
+
+@pytest.mark.parametrize(("header", "model"), SWITCHED_OFF.items())
+def test_own_keys_of_a_table_stand_at_their_defaults_with_their_explanation(header: str, model: type[BaseModel]) -> None:
+    block = table(TEXT, header).split("\n\n")[0]
+    written = explanations(block)
+    assert sorted(key for _, key, _ in written) == sorted(own_keys(model))
+    explained_truly(model, written)
+
+
+def test_it_loads_without_a_warning(switched_on: str, tmp_path: Path) -> None:
     file = tmp_path / "saslauthd-py.toml"
-    file.touch(mode=0o600)  # it holds a secret in line
-    file.write_text(text)
-    assert check(str(file)).warnings == ()
+    file.touch(mode=0o600)  # switched on, it holds a secret in line
+    for text in (TEXT, switched_on):
+        file.write_text(text)
+        assert check(str(file)).warnings == ()
 
 
-def test_switching_on_adds_examples() -> None:
-    examples = parse(SWITCHED_ON, "")
+def test_switching_on_adds_examples(switched_on: str) -> None:
+    examples = parse(switched_on, "")
     assert len(examples.listen) > len(parse(TEXT, "").listen)
     assert len(examples.route) > len(parse(TEXT, "").route)
 
@@ -148,12 +178,12 @@ def test_every_key_stands_at_its_default(header: str, model: type[BaseModel]) ->
     assert {key: keys[key] for key in defaults} == defaults
 
 
-def test_defaults_that_depend_on_the_machine_are_shown_switched_off() -> None:
+def test_defaults_that_depend_on_the_machine_are_shown_switched_off(switched_on: str) -> None:
     off = {key for key in explained("[[listen]]") if key not in tomllib.loads(table(TEXT, "[[listen]]"))}
     assert off == {"user", "group", "trust"}
     assert (
         Listen.model_validate(tomllib.loads(TEXT)["listen"][0]).trusted_up_to.name.lower()
-        == tomllib.loads(SWITCHED_ON)["listen"][0]["trust"]
+        == tomllib.loads(switched_on)["listen"][0]["trust"]
     )
 
 

@@ -60,17 +60,19 @@ class Scripted:
     work: Callable[[], Awaitable[None]] = nothing
     asked: list[object] = field(default_factory=list)
     reloads: int = 0
+    warnings: tuple[str, ...] = ()
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         if self.fails:
             raise self.fails
         return STATUS
 
-    async def reload(self) -> None:
+    async def reload(self) -> tuple[str, ...]:
         await self.work()
         if self.fails:
             raise self.fails
         self.reloads += 1
+        return self.warnings
 
     def flush(self, user: str | None) -> int:
         if self.fails:
@@ -82,7 +84,8 @@ class Scripted:
         self.asked.append(what)
         return 2
 
-    async def trace(self, listener: str, login: Login, sasl: Sasl) -> Decision | None:
+    async def trace(self, listener: str, login: Login, sasl: Sasl, peer: Peer) -> Decision | None:
+        assert (peer.pid, peer.uid) == (os.getpid(), os.geteuid())
         trace.note("asked", listener=listener)
         await self.work()
         self.asked += [login, sasl]
@@ -130,8 +133,10 @@ async def test_each_request_is_done_and_answered(tmp_path: Path) -> None:
             "backends": [],
             "admission": {"tickets": 0, "limited": 0, "top": []},
         }
-        await in_thread(client.reload, path)
-        assert operations.reloads == 1
+        assert await in_thread(client.reload, path) == ()
+        operations.warnings = ("the log stays", "no route")
+        assert await in_thread(client.reload, path) == ("the log stays", "no route")
+        assert operations.reloads == 2
         assert await in_thread(client.flush, path, None) == 5
         assert await in_thread(client.flush, path, "alice") == 5
         assert await in_thread(client.unblock, path, "192.0.2.1") == 2

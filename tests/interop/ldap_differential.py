@@ -1,7 +1,8 @@
 """Do stock `saslauthd -a ldap` and our daemon, given the same saslauthd.conf, answer alike? python -m tests.interop.ldap_differential
 
-A slapd, and for each of the configurations both daemons and the same few hundred logins to both sockets. Every difference is told with
-both answers, together with those like it. `--beside stock` puts a second stock daemon in our place: what differs then is the harness.
+A slapd, and for each of the configurations both daemons and the same few hundred logins to both sockets. Differences of the kinds that
+ldap_differences.py lists are counted; any other is a fault, and told with both answers, together with those like it. `--beside stock` puts
+a second stock daemon in our place: then nothing may differ.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from tests.bench import stock
 from tests.interop import directory_tree as tree
 from tests.interop.daemon import GROUP, USER, Daemon, listener, searchable
+from tests.interop.ldap_differences import KINDS, Kind, Seen, kind_of
 from tests.interop.ldap_logins import USERS, Attempt, attempts
 from tests.interop.mux import exchange
 from tests.interop.postfix import free_ports
@@ -30,9 +32,6 @@ CLIENTS = 32
 
 EXAMPLES = 3
 """Of each group of differences, how many are shown."""
-
-Start = Callable[[Path, str], AbstractContextManager[Path]]
-"""Starts a daemon in a new directory with the text of a saslauthd.conf, and gives its socket."""
 
 _OURS = """\
 {listener}
@@ -62,7 +61,11 @@ delay = "0s"
 per_account = "off"
 per_network = "off"
 per_pair = "off"
+
+[identity]
+default_realm = "{default_realm}"
 """
+"""A default realm is for all backends: of a saslauthd.conf's keys the one that belongs elsewhere, as a note says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,11 @@ class Configuration:
     name: str
     text: str
     fails: bool = False
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Its keys, without their `ldap_`, and their values."""
+        return dict(line.removeprefix("ldap_").split(": ", 1) for line in self.text.splitlines())
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,23 @@ class Outcome:
     configuration: Configuration
     told: Counter[str]
     differences: tuple[Difference, ...]
+
+    def meant(self) -> Counter[str]:
+        """How many differences there are of each kind that is meant."""
+        kinds = (self._kind(difference) for difference in self.differences)
+        return Counter(kind.name for kind in kinds if kind is not None)
+
+    def faults(self) -> list[Difference]:
+        """The others."""
+        return [difference for difference in self.differences if self._kind(difference) is None]
+
+    def _kind(self, difference: Difference) -> Kind | None:
+        answers = difference.one, difference.other
+        return kind_of(Seen(self.configuration.keys, self.configuration.fails, difference.attempt, answers))
+
+
+Start = Callable[[Path, Configuration], AbstractContextManager[Path]]
+"""Starts a daemon in a new directory with a saslauthd.conf, and gives its socket."""
 
 
 def configurations(server: Slapd) -> tuple[Configuration, ...]:
@@ -166,27 +191,25 @@ def _answer(path: Path, attempt: Attempt) -> str:
 
 
 @contextmanager
-def stock_with(directory: Path, text: str) -> Iterator[Path]:
+def stock_with(directory: Path, configuration: Configuration) -> Iterator[Path]:
     """Stock saslauthd."""
-    with stock.started_ldap(str(directory), text) as daemon:
+    with stock.started_ldap(str(directory), configuration.text) as daemon:
         yield Path(daemon.socket)
 
 
 @contextmanager
-def ours_with(directory: Path, text: str) -> Iterator[Path]:
+def ours_with(directory: Path, configuration: Configuration) -> Iterator[Path]:
     """Our daemon, which reads the same file."""
     directory.mkdir()
     directory.chmod(0o755)
-    saslauthd_conf = directory / "saslauthd.conf"
+    saslauthd_conf, toml, mux = (directory / name for name in ("saslauthd.conf", "saslauthd-py.toml", "mux"))
     saslauthd_conf.touch(0o600)
-    saslauthd_conf.write_text(text)
+    saslauthd_conf.write_text(configuration.text)
     if os.geteuid() == 0:
         shutil.chown(saslauthd_conf, USER, GROUP)
-    configuration, mux = directory / "saslauthd-py.toml", directory / "mux"
-    configuration.write_text(
-        _OURS.format(listener=listener(mux), saslauthd_conf=saslauthd_conf, user=USER, group=GROUP, directory=directory)
-    )
-    daemon = Daemon(configuration)
+    names = {"user": USER, "group": GROUP, "directory": directory, "default_realm": configuration.keys.get("default_realm", "")}
+    toml.write_text(_OURS.format(listener=listener(mux), saslauthd_conf=saslauthd_conf, **names))
+    daemon = Daemon(toml)
     daemon.start()
     try:
         yield mux
@@ -198,23 +221,25 @@ BESIDE: dict[str, Start] = {"ours": ours_with, "stock": stock_with}
 
 
 def run(directory: Path, beside: Start, number: int, seed: int) -> Iterator[Outcome]:
-    """One outcome for each configuration, with `number` logins each; a tenth of them where none can be accepted."""
+    """One outcome for each configuration: the plain logins and `number` more, or a tenth of that where none can be accepted."""
     with slapd(directory / "slapd", USERS) as server:
         for turn, configuration in enumerate(configurations(server)):
             logins = list(attempts(seed + turn, number // 10 if configuration.fails else number))
             place = directory / f"{turn}"
             place.mkdir()
             place.chmod(0o755)
-            with stock_with(place / "stock", configuration.text) as one, beside(place / "other", configuration.text) as other:
+            with stock_with(place / "stock", configuration) as one, beside(place / "other", configuration) as other:
                 yield compare(configuration, (one, other), logins)
 
 
 def told(outcome: Outcome) -> str:
-    """The outcome as lines: the sums, then each group of like differences with examples."""
+    """The outcome as lines: the sums, what differs as it is meant, then each group of other differences that are alike, with examples."""
     counts = ", ".join(f"{count} {answer}" for answer, count in sorted(outcome.told.items()))
-    lines = [f"{outcome.configuration.name}: {outcome.told.total()} logins, stock says {counts}; {len(outcome.differences)} differ"]
+    faults = outcome.faults()
+    lines = [f"{outcome.configuration.name}: {outcome.told.total()} logins, stock says {counts}; {len(faults)} differ"]
+    lines += [f"    {count} x as meant: {name}" for name, count in outcome.meant().items()]
     groups: dict[tuple[str, str, str], list[Difference]] = {}
-    for difference in outcome.differences:
+    for difference in faults:
         groups.setdefault((difference.attempt.kind, difference.one, difference.other), []).append(difference)
     for (kind, one, other), alike in groups.items():
         lines.append(f"    {len(alike)} x {kind}: stock {one}, the other {other}")
@@ -222,21 +247,28 @@ def told(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
+def summed(meant: Counter[str]) -> str:
+    """All kinds of differences that are meant, how often each has come, and why it is."""
+    return "\n".join(f"{meant[kind.name]:6}  {kind.name}: {kind.why}" for kind in KINDS)
+
+
 def main() -> int:
-    """0 where nothing differs."""
+    """0 where nothing differs that should not."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--beside", choices=BESIDE, default="ours", help="whom to put beside stock (default: %(default)s)")
-    parser.add_argument("--logins", type=int, default=300, help="for each configuration (default: %(default)s)")
+    parser.add_argument("--logins", type=int, default=300, help="for each configuration, beside the plain ones (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the logins (default: %(default)s)")
     arguments = parser.parse_args()
-    differences = logins = 0
+    logins = faults = 0
+    meant: Counter[str] = Counter()
     with searchable(Path("/run")) as directory:
         for outcome in run(directory, BESIDE[arguments.beside], arguments.logins, arguments.seed):
             print(told(outcome), flush=True)
-            differences += len(outcome.differences)
             logins += outcome.told.total()
-    print(f"{logins} logins, {differences} differ")
-    return 1 if differences else 0
+            faults += len(outcome.faults() if arguments.beside == "ours" else outcome.differences)
+            meant += outcome.meant()
+    print(f"{logins} logins, {faults} differ; as meant {meant.total()}:\n{summed(meant)}")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

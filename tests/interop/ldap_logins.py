@@ -72,6 +72,23 @@ class Attempt:
         return f"login={self.login!r} realm={self.realm!r} service={self.service!r} password={self.secret!r}"
 
 
+def _plain(login: str, secret: str, realm: str = tree.DOMAIN) -> Attempt:
+    return Attempt("plain", login.encode(), secret.encode(), b"smtp", realm.encode())
+
+
+PLAIN = (
+    _plain(tree.ALICE.uid, tree.ALICE.password),
+    _plain(tree.ALICE.uid, tree.ALICE.password + "\0x"),
+    _plain(f" {tree.ALICE.uid}", tree.ALICE.password),
+    _plain(tree.ALICE.mail, tree.ALICE.password),
+    _plain(tree.ALICE.mail, tree.ALICE.password, ""),
+    _plain(f"{tree.CHIEF.uid},ou=admins", tree.CHIEF.password),
+    *(_plain(person.uid, person.password) for person in (*tree.PERSONS, tree.numbered(1), tree.numbered(2))),
+    _plain(tree.CUT.uid, tree.CUT.password + "x"),
+)
+"""Everybody's, and one for everything in which two daemons may differ."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Words:
     """What a kind makes of a person: the name and the password it sends."""
@@ -81,7 +98,8 @@ class _Words:
 
 
 def attempts(seed: int, number: int) -> Iterator[Attempt]:
-    """So many, all kinds in turn."""
+    """So many after the PLAIN ones, all kinds in turn."""
+    yield from PLAIN
     random = Random(seed)  # noqa: S311 - the same logins for both daemons, not a secret
     kinds = list(KINDS.items())
     for turn in range(number):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.interop import directory_tree as tree
-from tests.interop.ldap_differential import Configuration, Difference, compare, run, stock_with, told
-from tests.interop.ldap_logins import INJECTIONS, KINDS, Attempt, attempts
+from tests.interop import ldap_differences
+from tests.interop.ldap_differential import Configuration, Difference, compare, ours_with, run, stock_with, summed, told
+from tests.interop.ldap_logins import INJECTIONS, KINDS, PLAIN, Attempt, attempts
 
 LOGIN = Attempt("right", b"alice", b"pw1", b"smtp", b"example.test")
 
@@ -22,9 +24,21 @@ LOGIN = Attempt("right", b"alice", b"pw1", b"smtp", b"example.test")
 def test_stock_beside_itself_never_differs_and_accepts_some_logins_and_not_others(machine: Path) -> None:
     directory = machine / "differential"
     directory.mkdir()
-    for outcome in run(directory, stock_with, 150, 7):
+    for outcome in run(directory, stock_with, 96, 7):
         assert outcome.differences == (), told(outcome)
         assert outcome.told.keys() == ({"NO"} if outcome.configuration.fails else {"OK", "NO"}), told(outcome)
+
+
+@pytest.mark.root
+@pytest.mark.peer("openssl", "saslauthd", "slapd", "unshare")
+def test_ours_beside_stock_differs_only_as_is_meant(machine: Path) -> None:
+    directory = machine / "beside-stock"
+    directory.mkdir()
+    meant: Counter[str] = Counter()
+    for outcome in run(directory, ours_with, 64, 5):
+        assert outcome.faults() == [], told(outcome)
+        meant += outcome.meant()
+    assert meant.keys() == {kind.name for kind in ldap_differences.KINDS}, summed(meant)
 
 
 @contextmanager
@@ -69,7 +83,8 @@ def test_texts_behind_an_answer_do_not_count(tmp_path: Path) -> None:
 def test_the_same_seed_makes_the_same_logins_of_every_kind() -> None:
     some = list(attempts(3, 300))
     assert some == list(attempts(3, 300)) != list(attempts(4, 300))
-    assert {attempt.kind for attempt in some} == KINDS.keys()
+    assert {attempt.kind for attempt in some} == {"plain", *KINDS}
+    assert len(some) == len(PLAIN) + 300
     for attempt in some:
         assert len(attempt.encoded()) == 8 + len(attempt.login + attempt.secret + attempt.service + attempt.realm)
 

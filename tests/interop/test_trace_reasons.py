@@ -135,9 +135,9 @@ def site(shared: tuple[Site, Daemon]) -> Site:
 
 
 REASONS = {
-    "a realm of no route": ("alice@nowhere.test", SECRET, (), 77, "none takes it: route 1 wants realm example.test, not nowhere.test;"),
-    "a listener of no route": ("alice@side.test", SECRET, (), 77, "route 3 wants listener {side}, not {mux}"),
-    "a service of no route": ("alice@mail.test", SECRET, (), 77, "route 4 wants service imap, not smtp"),
+    "a realm of no route": ("alice@nowhere.test", SECRET, (), 77, "none takes it: route[0] wants realm example.test, not nowhere.test;"),
+    "a listener of no route": ("alice@side.test", SECRET, (), 77, "route[2] wants listener {side}, not {mux}"),
+    "a service of no route": ("alice@mail.test", SECRET, (), 77, "route[3] wants service imap, not smtp"),
     "unknown user": ("nobody@example.test", SECRET, (), 77, "users: rejected: unknown-user"),
     "wrong secret": ("alice@example.test", WRONG, (), 77, "users: rejected: wrong-secret"),
     "locked": ("locked@example.test", SECRET, (), 77, "users: rejected: locked"),
@@ -176,7 +176,7 @@ def test_trace_of_a_good_login_tells_each_step_and_the_cache_answers_the_next(si
     for words in (
         f"{site.mux} (saslauthd): login alice, realm example.test, service smtp",
         "local part alice, realm example.test",
-        "number 1 of ",
+        "route[0] of ",
         "this password is not proved yet",
         "users: accepted, ",
         "in the cache for 60 s",
@@ -186,7 +186,7 @@ def test_trace_of_a_good_login_tells_each_step_and_the_cache_answers_the_next(si
     second = traced(site, "alice@example.test")
     assert "proved lately, by users for alice@example.test" in second.out
     assert "users: accepted, " not in second.out
-    assert run(site, "cache", "flush", "Alice@EXAMPLE.test").out == "Alice@EXAMPLE.test: 1 remembered logins forgotten\n"
+    assert run(site, "cache", "flush", "Alice@EXAMPLE.test").out == "Alice@EXAMPLE.test: 1 remembered login forgotten\n"
     assert "this password is not proved yet" in traced(site, "alice@example.test").out
 
 
@@ -197,6 +197,44 @@ def test_trace_fills_the_cache_that_a_real_client_meets(shared: tuple[Site, Daem
     asked = b"".join(len(field).to_bytes(2, "big") + field for field in (b"alice", SECRET.encode(), b"smtp", b"side.test"))
     assert exchange(site.directory / "side", asked) == OK
     daemon.wait_for_line("accepted", "alice@side.test", "cached=yes")
+
+
+def test_a_traced_login_is_logged_and_counted_like_any_other(shared: tuple[Site, Daemon]) -> None:
+    site, daemon = shared
+
+    def counted() -> dict[str, int]:
+        found: dict[str, int] = json.loads(run(site, "status", "--json").out)["logins"]
+        return found
+
+    before = counted()
+    assert run(site, "unblock", "logged@example.test").code == 0
+    assert traced(site, "logged@example.test").code == 77
+    daemon.wait_for_line("INFO rejected user=logged@example.test service=smtp", f"listener={site.mux}", "reason=unknown-user", " peer=")
+    assert traced(site, "lo\tgged@example.test").code == 77
+    daemon.wait_for_line("WARNING refused", f"listener={site.mux}", "lo")
+    after = counted()
+    assert {name: after[name] - before[name] for name in after} == {"accepted": 0, "rejected": 1, "unavailable": 0}
+
+
+def test_trace_says_why_a_login_costs_nothing(site: Site) -> None:
+    assert run(site, "unblock", "alice@example.test").code == 0
+    assert run(site, "cache", "flush").code == 0
+    assert "costs nothing: the password was right" in traced(site, "alice@example.test").out
+    assert "counts as a failed login" in traced(site, "alice@example.test", secret="an old one").out
+    repeated = traced(site, "alice@example.test", secret="an old one").out
+    assert "costs nothing: the same wrong password counted within the last 10 min already" in repeated
+
+
+@pytest.mark.parametrize(
+    "what", ["300.1.2.3", "192.0.2", "192.0.2.0/24", "1.2.3.4.5", "::g1:".replace("g", ""), "2001:db8:::1", "fe80::/64"]
+)
+def test_a_mistyped_address_is_not_taken_for_a_user(site: Site, what: str) -> None:
+    assert run(site, "unblock", what) == (65, "", f"saslauthd-py: {what}: looks like an IP address, and is none; name one, or a user\n")
+
+
+@pytest.mark.parametrize("what", ["300.1.2.3@example.test", "1234", "4.5", "alice:1", "192.0.2.1", "2001:db8::1", "cafe"])
+def test_what_is_an_address_or_a_name_is_unblocked(site: Site, what: str) -> None:
+    assert run(site, "unblock", what) == (0, f"{what}: no failed login counts against it\n", "")
 
 
 def test_trace_names_a_limit_and_unblock_ends_it(site: Site) -> None:
@@ -263,7 +301,7 @@ def test_trace_for_programs(site: Site) -> None:
 def test_directly_traced_without_a_daemon(site: Site) -> None:
     said = traced(site, "alice@example.test", "--direct", secret=WRONG)
     assert said.code == 77
-    assert "number 1 of " in said.out
+    assert "route[0] of " in said.out
     assert "users: rejected: wrong-secret" in said.out
     assert "; by this process as " in said.out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,3 +78,10 @@ def new_site() -> Iterator[Site]:
     """A site that every user can find; gone at the end."""
     with searchable() as directory:
         yield Site(directory)
+
+
+def undated(line: str, level: str = "ERROR") -> str:
+    """A line of standard error behind the time and the level that every one begins with."""
+    found = re.match(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9:]{{8}}Z {level} ", line)
+    assert found is not None, line
+    return line[found.end() :]

@@ -47,18 +47,20 @@ def test_a7_all_files_are_closed_to_others_whatever_the_umask(path: str) -> None
 
 
 def test_reading_never_makes_a_store(path: str) -> None:
-    with pytest.raises(NoSuchStore, match=r"/store: no such directory; `saslauthd-py user add` makes it$"):
+    with pytest.raises(
+        NoSuchStore, match=r"/store: no such directory; put it back or restore it; for a first user: `saslauthd-py user add`$"
+    ):
         Store.open(path)
     os.mkdir(os.path.dirname(path), 0o700)
     with pytest.raises(
-        NoSuchStore, match=r"users\.db: no such store: restore it from a backup; on a new machine `saslauthd-py user add` makes it$"
+        NoSuchStore, match=r"users\.db: no such store; put it back or restore it; for a first user: `saslauthd-py user add`$"
     ):
         Store.open(path)
     assert os.listdir(os.path.dirname(path)) == []
 
 
 def test_a_directory_that_user_add_would_not_make_either_is_only_missing(tmp_path: Path) -> None:
-    with pytest.raises(NoSuchStore, match=r"/no/place: no such directory$"):
+    with pytest.raises(NoSuchStore, match=r"/no/place: no such directory; is its file system mounted\?$"):
         Store.open(str(tmp_path / "no" / "place" / "users.db"))
 
 
@@ -348,7 +350,7 @@ def test_a_place_that_cannot_be_looked_at_says_why(tmp_path: Path) -> None:
         (sqlite3.SQLITE_FULL, "said; is the disk full? Make room there"),
         (sqlite3.SQLITE_IOERR | 2 << 8, "said; is the disk full? If not: look at the kernel's log; then restart the daemon"),
         (sqlite3.SQLITE_READONLY, "said; is its file system mounted read-only?"),
-        (sqlite3.SQLITE_CANTOPEN, "no such store"),
+        (sqlite3.SQLITE_CANTOPEN, "no such store; put it back or restore it; for a first user: `saslauthd-py user add`"),
         (sqlite3.SQLITE_ERROR, "said"),
     ],
 )

@@ -59,7 +59,9 @@ def test_f5_uses_belong_to_one_store_even_when_another_takes_its_place(path: str
 
 def test_uses_without_a_store_are_refused(path: str, tmp_path: Path) -> None:
     for ask in (lambda asked: usage.read(asked, [1]), lambda missing: usage.write(missing, {})):
-        with pytest.raises(NoSuchStore, match=r"users\.db: no such store$"):
+        with pytest.raises(
+            NoSuchStore, match=r"users\.db: no such store; put it back or restore it; for a first user: `saslauthd-py user add`$"
+        ):
             ask(path)
     assert os.listdir(tmp_path) == []
 

@@ -22,7 +22,7 @@ from saslauthd_py.backends.ldap.recent import Recent
 from saslauthd_py.backends.ldap.templates import Templates
 from saslauthd_py.backends.ldap.verdicts import CannotTell
 from saslauthd_py.config.settings.ldap import MEMBER_OF, LdapSettings
-from saslauthd_py.wire.ldap import Extensible, Filter, Not, Or, Place, Present, Scope, Search
+from saslauthd_py.wire.ldap import Compare, Extensible, Filter, Not, Or, Place, Present, Scope, Search
 
 MOST_GROUPS = 100
 """Groups of one user that are looked at, where the server does not know the rule for nested ones."""
@@ -64,7 +64,8 @@ class Groups:
             search = Search(templates.group_filter, scope, size_limit=1, time_limit=limit)
             return cls(Found(search, templates.group_base), settings.group_cache)
         if templates.group_dn is not None and settings.group_attribute is not None:
-            named = Named(templates.group_dn, settings.group_attribute)
+            inside = settings.group_attribute.lower() == MEMBER_OF
+            named = Naming(templates.group_dn, limit) if inside else Named(templates.group_dn, settings.group_attribute)
             return cls(Nested(named, limit) if settings.nested_groups else named, settings.group_cache)
         return None
 
@@ -86,12 +87,11 @@ class Groups:
 
 
 class Named:
-    """Members are named by an attribute of the group; or, with memberOf, the group by an attribute of its members."""
+    """Members are named by an attribute of the group."""
 
     def __init__(self, group: DnTemplate, attribute: str) -> None:
         self._group = group
         self._attribute = attribute.encode()
-        self._in_member = attribute.lower() == MEMBER_OF
 
     def group(self, values: Mapping[str, bytes]) -> bytes:
         """The group's DN. Raises Unfillable."""
@@ -100,11 +100,43 @@ class Named:
     async def direct(self, login: Conversation, dn: bytes) -> bool:
         """As `Membership.direct`. A group that only this login would have need not be there."""
         group = self.group(login.values)
-        entry, value = (dn, group) if self._in_member else (group, dn)
-        answer = await login.compare(entry, self._attribute, value)
-        if verdicts.names_no_entry(answer) and (self._in_member or self._group.places):
+        answer = await login.compare(group, self._attribute, dn)
+        if verdicts.names_no_entry(answer) and self._group.places:
             return False
-        return verdicts.of_compare(answer, f"compare {shown(self._attribute)} of {shown(entry)}")
+        return verdicts.of_compare(answer, f"compare {shown(self._attribute)} of {shown(group)}")
+
+    holds = direct
+
+
+class Naming:
+    """The group is named by memberOf of its members.
+
+    A search finds what a server makes up while it searches, as OpenLDAP's dynlist does; a compare does not. But a search says nothing
+    where the server has no such attribute, so that is asked once.
+    """
+
+    def __init__(self, group: DnTemplate, time_limit: int) -> None:
+        self._group = group
+        self._names = _of_entry(Compare(_MEMBER_OF, (Place("G"),)), time_limit)
+        self._known = False
+
+    def group(self, values: Mapping[str, bytes]) -> bytes:
+        """As `Named.group`."""
+        return self._group.fill(values)
+
+    async def direct(self, login: Conversation, dn: bytes) -> bool:
+        """As `Membership.direct`."""
+        group = self.group(login.values)
+        answer = await login.search(self._names, dn, {"G": group})
+        if verdicts.names_no_entry(answer):
+            return False
+        verdicts.of_search(answer, f"search for memberOf of {shown(dn)}")
+        if not answer.entries and not self._known:
+            compared = await login.compare(dn, _MEMBER_OF, group)
+            if not verdicts.names_no_entry(compared):
+                verdicts.of_compare(compared, f"compare memberOf of {shown(dn)}")
+                self._known = True
+        return bool(answer.entries)
 
     holds = direct
 
@@ -137,7 +169,7 @@ class Nested:
     are gone through by their memberOf, at most MOST_GROUPS.
     """
 
-    def __init__(self, named: Named, time_limit: int) -> None:
+    def __init__(self, named: Named | Naming, time_limit: int) -> None:
         self._named = named
         chain = Extensible((Place("G"),), _MEMBER_OF, _IN_CHAIN)
         self._in_chain = _of_entry(chain, time_limit)

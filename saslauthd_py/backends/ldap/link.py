@@ -60,7 +60,7 @@ class Link:
         self._tls = tls
 
     async def keep_sending(self) -> None:
-        """Send what the socket did not take at once. Until cancelled; raises LinkBroken, also once closed."""
+        """Send what the socket did not take at once. Until cancelled. Raises LinkBroken."""
         while True:
             await self._more.wait()
             await self.flush()

@@ -22,7 +22,7 @@ _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds, seconds and tries: so that what stands between does not forget a link that nobody uses, and one that is dead is known to be."""
 
 
-_Address = str | tuple[str | int, ...]
+_Address = str | tuple[object, ...]
 
 
 async def reach(server: LdapServer) -> Link:

@@ -50,10 +50,10 @@ class Server:
 
         Within the timeout from when a connection is free; for that it waits half as long at most.
         """
-        with trio.move_on_after(self._timeout / 2) as waiting:
-            await self._places.acquire()
-        if waiting.cancelled_caught:
-            raise Unreachable("all connections for binds are in use: connections says how many there may be")
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            await self._free_place()
         try:
             return await self._counted(self._bind, request)
         finally:
@@ -90,7 +90,7 @@ class Server:
                     if not left:
                         raise
         why = f"no answer within {self._timeout:g} s"
-        if connection is not None and connection.heard < waiting.deadline - self._timeout:
+        if connection is not None and connection.heard <= waiting.deadline - self._timeout:
             connection.close(why)  # all that time it has said nothing to anybody
         raise Silent(why)
 
@@ -101,6 +101,12 @@ class Server:
         if connection is None or self.cause:
             raise Unreachable(self.cause or "ended the connection at once")
         return connection
+
+    async def _free_place(self) -> None:
+        with trio.move_on_after(self._timeout / 2):
+            await self._places.acquire()
+            return
+        raise Unreachable("all connections for binds are in use: connections says how many there may be")
 
     async def _bind(self, request: BindRequest) -> Reply:
         lost: LinkBroken | None = None

@@ -143,6 +143,8 @@ class Standing:
     async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         with trio.CancelScope() as scope:
             self._under_way.add(scope)
+            if self._closed:  # before this task began
+                scope.cancel()
             try:
                 await work()
             except Exception:

@@ -69,8 +69,9 @@ _Teller = Callable[[_Login, Line], Awaitable[_Told]]
 class PasswdFileBackend:
     """Implements `Backend`, `Keyed` and `Watched`."""
 
-    def __init__(self, settings: PasswdFileSettings, hashing: Hashing, nursery: trio.Nursery) -> None:
-        """`nursery` runs the readings of files; the one file for all realms is read at once."""
+    def __init__(self, settings: PasswdFileSettings, hashing: Hashing, nursery: trio.Nursery, name: str = "") -> None:
+        """`nursery` runs the readings of files; the one file for all realms is read at once. `name`: what the log calls this backend."""
+        self._name = name
         self._settings = settings
         self._hashing = hashing
         self._nursery = nursery
@@ -275,7 +276,7 @@ class PasswdFileBackend:
             return built
 
         home = self._files.home.path if self._files.per_realm else ""
-        return WatchedFile(Source(self._path(realm), build, home), self._nursery, partial(self._published, realm))
+        return WatchedFile(Source(self._path(realm), build, home), self._nursery, partial(self._published, realm), self._name)
 
     def _published(self, realm: str, file: WatchedFile, changed: Changed) -> None:
         self._count(None if changed is None else {identity.account(self._confirmed(realm, name)) for name in changed})

@@ -40,8 +40,12 @@ class WatchedFile:
     was taken back in it we cannot know, so nothing that stood in it counts (rule C6).
     """
 
-    def __init__(self, source: Source, nursery: trio.Nursery, published: Callable[[WatchedFile, Changed], None]) -> None:
-        """`nursery` runs the readings: a login that gives up does not end one. `published` is called, in the loop, after each."""
+    def __init__(self, source: Source, nursery: trio.Nursery, published: Callable[[WatchedFile, Changed], None], backend: str = "") -> None:
+        """`nursery` runs the readings: a login that gives up does not end one. `published` is called, in the loop, after each.
+
+        `backend`: whose file it is, for the log.
+        """
+        self._whose = f"backend {backend}: " if backend else ""
         self.found: Index | Fault | None = None
         self.exposed = False
         self.asked: set[str] | None = set()
@@ -105,7 +109,7 @@ class WatchedFile:
         try:
             self._publish(*await self._read_at_rest())
         except Exception:
-            _logger.exception("bug while %s was read; its accounts are unavailable", self.source.path)
+            _logger.exception("%sbug while %s was read; its accounts are unavailable", self._whose, self.source.path)
             self._publish(self._begun, Reading(Fault(f"{self.source.path}: bug, see the traceback"), None, passing=True))
         finally:
             self._reading = None
@@ -130,7 +134,8 @@ class WatchedFile:
         self._outlives = fault is not None and fault.nonsense and kept
         self._tell(seen, fault)
         if seen.found is NO_ACCOUNTS and self._had_accounts:
-            _logger.warning("%s: gone; its realm has no accounts any more: if that is not meant, put the file back", self.source.path)
+            line = "gone; its realm has no accounts any more: if that is not meant, put the file back"
+            _logger.warning("%s%s: %s", self._whose, self.source.path, line)
         self._had_accounts = seen.found is not NO_ACCOUNTS and (self._had_accounts or fault is None)
         changed = self._changed(seen, fault)
         if not self._outlives:
@@ -157,9 +162,10 @@ class WatchedFile:
             return
         self._said = says
         if fault is not None:
-            _logger.error("%s%s", fault.cause, "; the accounts that it had go on as before" if self._outlives else "")
+            outlives = "; the accounts that it had go on as before" if self._outlives else ""
+            _logger.error("%s%s%s", self._whose, fault.cause, outlives)
             return
         if faulty:
-            _logger.info("%s: read again", self.source.path)
+            _logger.info("%s%s: read again", self._whose, self.source.path)
         for line in says[1]:
-            _logger.warning("%s: %s", self.source.path, line)
+            _logger.warning("%s%s: %s", self._whose, self.source.path, line)

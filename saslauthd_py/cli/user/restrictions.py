@@ -36,7 +36,15 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text)
     except ValueError as error:
-        raise CommandFailed(Exit.USAGE, f"--network: {error}") from None
+        raise CommandFailed(Exit.USAGE, f"--network: {error}{_meant(text)}") from None
+
+
+def _meant(text: str) -> str:
+    """The network that an address with a length is in."""
+    try:
+        return f": say {ip_network(text, strict=False)}"
+    except ValueError:
+        return ""
 
 
 def _moment(text: str, now: float) -> float:

@@ -52,13 +52,14 @@ class SaslauthdConfError(Exception):
 class SaslauthdConf:
     """`keys` are those of the backend that differ from the defaults, without `type` and the password.
 
-    `default_realm` belongs into `[identity]`, empty: none was named. `notes` are in the order of the file.
+    `default_realm` belongs into `[identity]`, empty: none was named. `notes` are in the order of the file. `password_line` counts from 1.
     """
 
     keys: Mapping[str, Any]
     password: Secret | None
     default_realm: str
     notes: tuple[Note, ...]
+    password_line: int | None = None
 
     def table(self) -> dict[str, Any]:
         """A whole table, as a configuration file would have it, with the password in line: for validation, never to be shown."""
@@ -67,7 +68,7 @@ class SaslauthdConf:
 
 
 def read(text: str, *, whole_logins: bool = False) -> SaslauthdConf:
-    """What a file says. Raises SaslauthdConfError.
+    """What a file says, decoded with "surrogateescape": a password may be of any bytes. Raises SaslauthdConfError.
 
     `whole_logins`: the original got logins with their realm in them, by its flag -r or from a client that does not split them (Exim);
     then %u stays %u, else it was the local part alone, which is %U.
@@ -80,7 +81,11 @@ def read(text: str, *, whole_logins: bool = False) -> SaslauthdConf:
         raise SaslauthdConfError(tuple(sorted(faults, key=_place)))
     notes = tuple(sorted((*lines.notes, *conversion.notes), key=_place))
     password = conversion.text("ldap_password") if "bind_dn" in keys else None
-    return SaslauthdConf(keys, Secret(password.encode()) if password else None, conversion.text("ldap_default_realm") or "", notes)
+    default_realm = conversion.text("ldap_default_realm") or ""
+    if not password:
+        return SaslauthdConf(keys, None, default_realm, notes)
+    secret = Secret(password.encode("utf-8", "surrogateescape"))
+    return SaslauthdConf(keys, secret, default_realm, notes, conversion.line("ldap_password"))
 
 
 def _place(note: Note) -> int:
@@ -110,6 +115,9 @@ class _Conversion:
     def text(self, key: str) -> str | None:
         return self._entries[key].value if key in self._entries else None
 
+    def line(self, key: str) -> int | None:
+        return self._entries[key].line if key in self._entries else None
+
     def _on(self, key: str) -> bool:
         value = self.text(key)
         return value is not None and switched(value)
@@ -118,13 +126,10 @@ class _Conversion:
         return word(key, self.text(key) or WORDS[key][0])
 
     def _note(self, key: str, text: str) -> None:
-        self.notes.append(Note(self._line(key), key, text))
+        self.notes.append(Note(self.line(key), key, text))
 
     def _fault(self, key: str, text: str) -> None:
-        self.faults.append(Note(self._line(key), key, text))
-
-    def _line(self, key: str) -> int | None:
-        return self._entries[key].line if key in self._entries else None
+        self.faults.append(Note(self.line(key), key, text))
 
     def _servers(self) -> list[str]:
         servers = re.split(r"[ ,]+", (self.text("ldap_servers") or _DEFAULT_SERVERS).strip())

@@ -19,7 +19,19 @@ from saslauthd_py.config.load.written import differences, render_toml, schema
 from saslauthd_py.config.settings import BACKENDS, BackendSettings, Listen, ProxyUser, Route, Settings
 from saslauthd_py.config.settings.secret import OTHERS
 
-__all__ = ["DEFAULT_PATH", "Checked", "ConfigurationError", "Problem", "check", "differences", "load", "parse", "render_toml", "schema"]
+__all__ = [
+    "DEFAULT_PATH",
+    "Checked",
+    "ConfigurationError",
+    "Problem",
+    "check",
+    "check_text",
+    "differences",
+    "load",
+    "parse",
+    "render_toml",
+    "schema",
+]
 
 DEFAULT_PATH = "/etc/saslauthd-py/saslauthd-py.toml"
 
@@ -66,7 +78,12 @@ def load(path: str) -> Settings:
 
 def parse(text: str, name: str) -> Settings:
     """The configuration in `text`; `name` stands where a report names the file. Raises ConfigurationError."""
-    return _check(text, name, open_to_others=False).settings
+    return check_text(text, name).settings
+
+
+def check_text(text: str, name: str) -> Checked:
+    """As `parse`, with the warnings."""
+    return _check(text, name, open_to_others=False)
 
 
 def check(path: str, *, for_root: bool = False) -> Checked:
@@ -102,7 +119,7 @@ def _check(text: str, name: str, open_to_others: bool) -> Checked:
         settings = Settings.model_validate(document)
         parts = checks.Parts(settings.listen, settings.backend, settings.route, settings.proxy_user)
     except ValidationError as error:
-        findings += from_validation(error, document)
+        findings += original.attributed(from_validation(error, document), written)
         parts = _parts(document, findings)
     findings += checks.errors(parts)
     findings += mechanisms.errors(parts)

@@ -194,14 +194,23 @@ def _dropped_realms(place: int, route: Route, parts: Parts) -> Iterator[Finding]
         by_path = isinstance(backend, PasswdFileSettings) and backend.realm_in_path
         if backend is None or by_path:
             continue
-        dropped = backend.drops_realm if isinstance(backend, LdapSettings) else drops_realm(backend.login)
-        if dropped:
-            where = "its templates" if isinstance(backend, LdapSettings) else f"login = {quoted(backend.login)}"
+        if dropped := _dropped(backend):
+            where, put = dropped
             text = (
                 f'"*" takes every realm, and backend "{name}" drops it ({where}): alice@any.example would be '
-                f"its alice. Name the realms here, put {{realm}} into login, or say ignore_realm = true on this route if that is meant"
+                f"its alice. Name the realms here, put {put}, or say ignore_realm = true on this route if that is meant"
             )
             yield Finding(("route", place, "realm"), text)
+
+
+def _dropped(backend: BackendSettings) -> tuple[str, str] | None:
+    """Where a backend drops the realm, and what would keep it."""
+    if drops_realm(backend.login):
+        return f"login = {quoted(backend.login)}", "{realm} into login"
+    if isinstance(backend, LdapSettings) and backend.drops_realm:
+        key, text = ("filter", backend.filter) if backend.dn_template is None else ("dn_template", backend.dn_template)
+        return f"{key} = {quoted(text)}", f"%r into its {key}"
+    return None
 
 
 def _covers(earlier: Route | None, later: Route | None) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import SchemaSerializer, core_schema
 
+from saslauthd_py.config.load import original
 from saslauthd_py.config.settings import Settings
 from saslauthd_py.config.settings.values import toml_string
 
@@ -18,7 +19,10 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 def differences(settings: Settings) -> dict[str, Any]:
     """Only what differs from the defaults, as it is written in the file; secrets are masked."""
-    return settings.model_dump(mode="json", exclude_defaults=True)
+    changed = settings.model_dump(mode="json", exclude_defaults=True)
+    if "backend" in changed:
+        changed["backend"] = {name: original.without_taken(table) for name, table in changed["backend"].items()}
+    return changed
 
 
 def schema() -> dict[str, Any]:
