@@ -166,7 +166,7 @@ def _rules(facts: Mapping[str, Any]) -> str:
 
 
 def _ldap_search(facts: Mapping[str, Any]) -> str:
-    found = _list(facts["found"]) if facts.get("found") else "nothing"
+    found = " and ".join(map(_name, facts["found"])) if facts.get("found") else "nothing"
     return _ldap(facts, f"{facts['filter']} below {facts['base'] or 'the root'} ({facts['scope']})", f"finds {found}")
 
 

@@ -187,7 +187,7 @@ def test_what_is_converted_is_what_the_file_itself_means(values: dict[str, str],
         assert outcome.err == ""
         kept = directory / "kept"
         kept.touch(mode=0o600)
-        kept.write_text(values.get("ldap_password", ""))
+        kept.write_text(values.get("ldap_password", "").lstrip())
         whole = parse(LISTEN + outcome.out.replace("/etc/saslauthd-py/ldap.password", str(kept)), "")
         backend = whole.backend["ldap"]
         assert isinstance(backend, LdapSettings)

@@ -153,7 +153,7 @@ async def test_connections_are_bounded_whatever_comes_at_once(server: Slapd) -> 
 
 
 async def test_idle_links_that_the_server_dropped_cost_no_login(machine: Path) -> None:
-    with slapd(machine / "slapd-idle", 1, settings=("idletimeout 1",)) as server:
+    with slapd(machine / "slapd-hangs-up", 1, settings=("idletimeout 1",)) as server:
         async with directory(server) as servers:
             for _ in range(2):
                 await logs_in(servers)

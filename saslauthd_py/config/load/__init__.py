@@ -119,7 +119,7 @@ def _check(text: str, name: str, open_to_others: bool) -> Checked:
         settings = Settings.model_validate(document)
         parts = checks.Parts(settings.listen, settings.backend, settings.route, settings.proxy_user)
     except ValidationError as error:
-        findings += original.attributed(from_validation(error, document), written)
+        findings += original.attributed(from_validation(error, document), written, findings)
         parts = _parts(document, findings)
     findings += checks.errors(parts)
     findings += mechanisms.errors(parts)

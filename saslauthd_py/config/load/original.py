@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from saslauthd_py.config.legacy.saslauthd_conf import SaslauthdConf, SaslauthdConfError, read
@@ -66,9 +66,14 @@ def taken_over(path: str, *, secretly: bool, whole_logins: bool = False) -> Sasl
     return found
 
 
-def attributed(findings: Iterable[Finding], document: Mapping[str, Any]) -> list[Finding]:
-    """What is wrong with a key that only such a file can have brought is told of the file. `document` is the one without their keys."""
-    return [_attributed(finding, document) for finding in findings]
+def attributed(findings: Sequence[Finding], document: Mapping[str, Any], errors: Iterable[Finding]) -> list[Finding]:
+    """What is wrong with a key that only such a file can have brought is told of the file, or not at all where the file is in `errors`.
+
+    `document` is the one without their keys.
+    """
+    unread = {error.path for error in errors}
+    told = (_attributed(finding, document) for finding in findings)
+    return [after for before, after in zip(findings, told, strict=True) if after is before or after.path not in unread]
 
 
 def without_taken(table: Mapping[str, Any]) -> dict[str, Any]:
