@@ -3,7 +3,7 @@
 #   PYTHON=FILE   the interpreter; else /usr/bin/python3 where it is 3.11 or newer, else the first one that is
 #   VENV=DIR      the private environment. As root it stands under /var/cache: a front that has dropped to `nobody` reads its modules
 #                 there, which it could not in a checkout below a private home
-#   ARGS=...      passed on to what the target runs
+#   ARGS=...      passed on to what the target runs; `make test` without has four processes, for most tests wait for a peer or a clock
 #   PEERS=install `make test` as root also installs the Debian packages of packaging/peers.txt; CI=true does the same
 
 SHELL := /bin/sh
@@ -42,7 +42,7 @@ test: $(DEV_STAMP) $(PACKAGE_STAMP) ## ruff, mypy --strict, pytest $(ARGS)
 	@if [ "$(CI)" = true ] || [ "$(PEERS)" = install ]; then packaging/install-peers.sh; fi
 	$(MAKE) --no-print-directory lint types
 	# Safe path: what is tested is the installed package, as the processes see it that drop their privileges.
-	PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
+	PYTHONSAFEPATH=1 $(BIN)/pytest $(or $(ARGS),-n 4 --dist loadfile --no-loadscope-reorder)
 
 lint: $(DEV_STAMP) ## ruff check, ruff format --check
 	@$(BIN)/ruff check

@@ -1,7 +1,8 @@
-"""The one place where hashes run: in threads, as many as cores, within a bound of memory, in fair turns.
+"""The one place where hashes run: in threads, one more than cores, within a bound of memory, in fair turns.
 
 One `Hashing` a process (design decision 9, rules D4, D11). The native call of every scheme releases the interpreter lock, so the loop
-goes on and each core does a hash.
+goes on and each core does a hash. The one more is for the core whose thread has ended: it has a hash while the loop answers and hands
+out the next (with short hashes half as many again a second).
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ class Hashing:
     """
 
     def __init__(self, threads: int | None = None, memory: int = MEMORY) -> None:
-        """`threads` at once (None: one a core), `memory` bytes for them together.
+        """`threads` at once (None: one more than cores), `memory` bytes for them together.
 
         Raises ValueError for less memory than the costliest record that may be verified takes: it would wait for ever.
         """
         if memory < MAX_MEMORY:
             raise ValueError(f"hashes need {MAX_MEMORY >> 20} MiB at least")
-        threads = threads or os.cpu_count() or 1
+        threads = threads or (os.cpu_count() or 1) + 1
         self._threads = trio.CapacityLimiter(threads)  # apart from trio's own, which other work may have taken; never waited for
         self._queue = Queue(threads, room=memory)
         self.places = threads

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,8 +64,8 @@ def lacking(name: str) -> tuple[str, ...]:
     return tuple(probe.package for probe in peers()[name] if not probe.found())
 
 
-skipped: dict[str, list[str]] = {}
-"""The tests that each missing peer cost."""
+MISSING = "missing peer"
+"""The property of a test's report that names a peer it lacked: reports come from every process that runs tests."""
 
 
 def required(item: pytest.Item) -> Iterator[str]:
@@ -85,7 +86,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before any fixture: is there what the test needs?"""
     missing = [name for name in required(item) if lacking(name)]
     for name in missing:
-        skipped.setdefault(name, []).append(item.nodeid)
+        item.user_properties.append((MISSING, name))
     if missing:
         refuse(f"missing: {', '.join(missing)}")
     if item.get_closest_marker("root") and os.geteuid() != 0:
@@ -101,6 +102,10 @@ def refuse(reason: str) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What is missing, what it cost, and the command that mends it."""
+    skipped: dict[str, list[str]] = {}
+    for report in chain.from_iterable(terminalreporter.stats.get(outcome, ()) for outcome in ("skipped", "error")):
+        for _, name in (told for told in report.user_properties if told[0] == MISSING):
+            skipped.setdefault(name, []).append(report.nodeid)
     if not skipped:
         return
     terminalreporter.section("missing peers")

@@ -22,9 +22,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config.legacy",),
     ("config.load",),
     ("privileges",),  # it says who a listener's owner is
-    ("queue", "generations"),
-    ("store", "listeners", "notify", "hashing", "workers"),
-    ("keying",),  # SCRAM keys of stored credentials
+    ("queue", "generations", "stamps"),
+    ("store", "sasldb", "listeners", "notify", "hashing", "workers"),
+    ("keying", "watching"),  # SCRAM keys of stored credentials; indexes of files that others write
     ("monitor",),  # it binds listeners and notifies
     ("backends",),
     ("log", "metrics", "routing", "rules", "proxy_users", "cache", "admission"),
@@ -32,7 +32,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("authenticator",),
     ("front", "control"),
     ("app",),
-    ("doctor",),  # the command `doctor` stands in cli
+    ("transfer", "mta"),
+    ("setup",),
+    ("doctor",),  # the commands stand in cli
     ("cli",),
     ("__main__",),
 )
@@ -46,7 +48,7 @@ ONLY_FOR = {
     "config.legacy": {"cli", "config.load"},
     "backends": {"app"},  # the table of backends is app's
 }
-WITH_TRIO = {"queue", "hashing", "workers"} | {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}
+WITH_TRIO = {"queue", "hashing", "workers", "watching"} | {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}
 BANNED_NAMES = {"utils", "helpers", "common", "base", "core", "types"}
 MAX_LINES = 400
 PROJECTS = {

@@ -150,15 +150,16 @@ def sample(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_sample(sample: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_sample(sample: Path, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """pytest in the sample, as another process."""
     kept = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "tests"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *flags, "tests"]
     return subprocess.run(command, cwd=sample, env={**kept, **environment}, capture_output=True, text=True, check=False)
 
 
-def test_a_missing_peer_skips_its_tests_by_name_and_is_listed_at_the_end(sample: Path) -> None:
-    ran = run_sample(sample)
+@pytest.mark.parametrize("flags", [(), ("-n", "2")], ids=["one process", "workers"])
+def test_a_missing_peer_skips_its_tests_by_name_and_is_listed_at_the_end(sample: Path, flags: tuple[str, ...]) -> None:
+    ran = run_sample(sample, *flags)
     assert ran.returncode == 0, ran.stdout
     assert "missing: gone" in ran.stdout
     end = ran.stdout[ran.stdout.index("missing peers") :]
@@ -171,6 +172,7 @@ def test_a_missing_peer_is_a_failure_with_ci(sample: Path) -> None:
     ran = run_sample(sample, CI="true")
     assert ran.returncode == 1
     assert "missing: gone (with CI=true no test is skipped)" in ran.stdout
+    assert "gone (Debian: libgone-perl), 1 tests not run:" in ran.stdout
     assert "1 passed, 1 error" in ran.stdout
 
 

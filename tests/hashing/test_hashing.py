@@ -1,7 +1,8 @@
-"""Hashes in threads: as many as cores, within a bound of memory, in fair turns, and cancelled only while they wait."""
+"""Hashes in threads: one more than cores, within a bound of memory, in fair turns, and cancelled only while they wait."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -147,6 +148,12 @@ async def test_verify_and_make_are_those_of_passwords() -> None:
         assert made.scheme == scheme
         assert await own.verify(made, SECRET) is True
         assert await own.verify(made, Secret(b"wrong")) is False
+
+
+def test_one_more_than_cores_where_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, places in ((4, 5), (None, 2)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert Hashing().places == places
 
 
 async def test_errors_come_through_and_take_nothing(ask: Ask) -> None:
