@@ -29,6 +29,10 @@ class Attempt:
     address: Address | None = None
     urgent: bool = False
 
+    def in_a_hurry(self) -> Attempt:
+        """The same, `urgent`."""
+        return Attempt(self.identity, self.secret, self.service, self.address, urgent=True)
+
 
 class Backend(Protocol):
     """An external system that can say whether a secret is right."""

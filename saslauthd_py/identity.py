@@ -15,6 +15,9 @@ from typing import NamedTuple
 MAX_PART = 255
 """Bytes of UTF-8 in a local part or a realm (rule B5). RFC 4616 section 2 asks for at least 255 octets of authcid."""
 
+WHOLE = "{local}@{realm}"
+"""The `login` template that changes nothing."""
+
 _TOKEN = re.compile(r"\{local\}|\{realm\}")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 
@@ -76,6 +79,8 @@ def render(template: str, identity: Identity) -> Identity:
 
     A part is filled, never parsed again, so no name can move into the other part. Raises InvalidIdentity where a part gets too long.
     """
+    if template == WHOLE:
+        return identity
     local, at, realm = template.rpartition("@")
     if not at:
         local, realm = template, ""
@@ -95,6 +100,8 @@ def key(identity: Identity, fold_case: bool = True) -> Key:
 
 def account(identity: Identity) -> str:
     """What counts as one account for cache, flights and limits (rule B1): all spellings of one key, NFKC-casefolded. Never shown."""
+    if identity.local.isascii():  # then every normal form is the name itself
+        return f"{identity.local.lower()}@{fold_realm(identity.realm)}"
     folded = key(identity)
     local = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded.local).casefold())
     return f"{local}@{folded.realm}"

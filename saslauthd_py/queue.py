@@ -59,36 +59,62 @@ class Queue:
 
     @asynccontextmanager
     async def turn(self, caller: Caller, size: int = 0) -> AsyncIterator[None]:
-        """Hold a place, and `size` of the room, after waiting for both. A heavy one is never overtaken for being heavy.
-
-        Cancelled while it waits, or too late when its turn comes, it leaves nothing behind and its place goes to the next.
-        """
-        waiter = _Waiter(caller, size)
-        line = self._tickets if caller.urgent else self._others
-        line.add(waiter)
-        self._serve()
+        """`enter`, and `leave` at the end of the block."""
+        await self.enter(caller, size)
         try:
-            if not waiter.served.is_set():
-                await waiter.served.wait()
-            await trio.lowlevel.checkpoint_if_cancelled()
             yield
         finally:
-            if waiter.served.is_set():  # perhaps after its cancellation, in the same turn of the loop
-                self._free += 1
-                self._room += size
-            else:
-                line.remove(waiter)
-            self._serve()
+            self.leave(size)
+
+    async def enter(self, caller: Caller, size: int = 0) -> None:
+        """Take a place, and `size` of the room, after waiting for both; at once where they are free and nobody waits before it.
+
+        A heavy one is never overtaken for being heavy. Cancelled while it waits, or too late when its turn comes, it leaves nothing
+        behind and its place goes to the next.
+        """
+        if self._is_free(caller, size):
+            self._free -= 1
+            self._room -= size
+        else:
+            await self._wait(_Waiter(caller, size))
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except trio.Cancelled:
+            self.leave(size)
+            raise
+
+    def leave(self, size: int = 0) -> None:
+        """Give back what `enter` took."""
+        self._free += 1
+        self._room += size
+        self._serve()
 
     def counts(self) -> tuple[int, int]:
         """How many places are taken, and how many wait for one."""
         return self.places - self._free, len(self._tickets) + len(self._others)
 
+    def _is_free(self, caller: Caller, size: int) -> bool:
+        before = self._tickets or (not caller.urgent and self._others)
+        return not before and self._free > (0 if caller.urgent else self._kept) and size <= self._room
+
+    async def _wait(self, waiter: _Waiter) -> None:
+        line = self._tickets if waiter.caller.urgent else self._others
+        line.add(waiter)
+        try:
+            await waiter.served.wait()
+        except trio.Cancelled:
+            if waiter.served.is_set():  # after its cancellation, in the same turn of the loop
+                self.leave(waiter.size)
+            else:
+                line.remove(waiter)
+                self._serve()
+            raise
+
     def _serve(self) -> None:
-        while True:
+        while self._tickets or self._others:
             line, kept = (self._tickets, 0) if self._tickets else (self._others, self._kept)
             waiter = line.first()
-            if waiter is None or self._free <= kept or waiter.size > self._room:
+            if self._free <= kept or waiter.size > self._room:
                 return
             line.pass_on(waiter)
             self._free -= 1
@@ -114,9 +140,7 @@ class _Line:
         accounts = self._networks.setdefault(_network(waiter), OrderedDict())
         accounts.setdefault(waiter.caller.account, OrderedDict())[waiter] = None
 
-    def first(self) -> _Waiter | None:
-        if not self._networks:
-            return None
+    def first(self) -> _Waiter:
         accounts = next(iter(self._networks.values()))
         return next(iter(next(iter(accounts.values()))))
 

@@ -46,6 +46,20 @@ class Health:
             self.cause = ""
 
 
+@dataclass(slots=True)
+class Compared:
+    """What became of the logins that a backend was asked about after they had been decided, since it was opened.
+
+    `unanswered`: it had an outage; `left_out`: it was not asked, for as many questions were under way as it may have.
+    """
+
+    alike: int = 0
+    different: int = 0
+    unanswered: int = 0
+    left_out: int = 0
+    under_way: int = 0
+
+
 class Next(StrEnum):
     """The verdicts after which a route may ask its next backend."""
 
@@ -61,7 +75,7 @@ class Member:
     `login` is its template of that name. `by_address`: it looks at where the mail client is, and may say another thing of another
     place. `slow_to_refuse`: a no may take it longer than a yes, and longer than the deadline, so a call that is cut off counts as a
     guess (rule D9). `used` takes the Unix time at which a credential was last accepted; a backend without such a memory has None.
-    `keyed`: the backend once more, where it can judge a login without a secret.
+    `keyed`: the backend once more, where it can judge a login without a secret. `compared`: it never decides, and is only compared with.
     """
 
     name: str
@@ -75,6 +89,7 @@ class Member:
     by_address: bool = False
     slow_to_refuse: bool = False
     keyed: Keyed | None = None
+    compared: Compared | None = None
     health: Health = field(default_factory=Health)
 
     def account(self, name: Identity) -> str:
@@ -92,17 +107,27 @@ def _account(login: str, name: Identity) -> str:  # asked for several times a lo
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One `[[route]]`. An empty realm is a name without one."""
+    """One `[[route]]`. An empty realm is a name without one. `beside` are the backends that are asked after `members` have decided."""
 
     realms: frozenset[str]
     services: frozenset[str]
     listeners: frozenset[str]
     members: tuple[Member, ...]
     next_on: frozenset[Next] = frozenset({Next.UNKNOWN})
+    beside: tuple[tuple[Member, Compared], ...] = ()
+    watched: tuple[Watched, ...] = field(init=False)
+    """Those of `members` whose changes we see."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "watched", tuple(member.watched for member in self.members if member.watched is not None))
 
     def takes(self, realm: str, service: str, listener: str) -> bool:
         """`realm` as `identity.fold_realm` makes it."""
-        return not self.missed(realm, service, listener)
+        return (
+            (ANY in self.realms or realm in self.realms)
+            and (ANY in self.services or service in self.services)
+            and (ANY in self.listeners or listener in self.listeners)
+        )
 
     def missed(self, realm: str, service: str, listener: str) -> tuple[str, ...]:
         """The keys by which this route does not take a request; `realm` as in `takes`."""
@@ -111,7 +136,7 @@ class Route:
 
     def accounts(self, name: Identity) -> tuple[str, ...]:
         """What its backends call the account, each name once: one guess counts against all of them."""
-        return tuple(dict.fromkeys(member.account(name) for member in self.members))
+        return tuple(dict.fromkeys([member.account(name) for member in self.members]))
 
 
 class Routes:

@@ -58,23 +58,29 @@ def looked(cache: Cache, proof: Proof | None, *, sure: bool) -> None:
 
 def entered(entry: Entry) -> None:
     """What admission did before anybody was asked."""
+    if not trace.recorded():
+        return
     trace.note("admission", ticket=entry.urgent, limits=len(entry.keys), refused=entry.refused.cause if entry.refused else "")
 
 
 def settled(entry: Entry, verdict: Verdict) -> None:
     """What the attempt cost; `free`: why it cost nothing."""
+    if not trace.recorded():
+        return
     limited = isinstance(verdict, Unavailable) and verdict.limited
     trace.note("counted", failure=entry.taken, limited=limited, free="" if entry.taken or limited else _free(entry, verdict))
 
 
 def judged(verdict: Verdict) -> None:
     """What the credential's own rules say of a proved secret."""
-    trace.note("rules", **said(verdict))
+    if trace.recorded():
+        trace.note("rules", **said(verdict))
 
 
 def asked(member: Member, verdict: Verdict | KeysFound, seconds: float) -> None:
     """What a backend said, and how long its call took."""
-    trace.note("backend", name=member.name, ms=round(seconds * 1000, 3), **said(verdict))
+    if trace.recorded():
+        trace.note("backend", name=member.name, ms=round(seconds * 1000, 3), **said(verdict))
 
 
 def offered(keys: AccountKeys, member: Member | None, answer: Verdict | KeysFound) -> None:

@@ -104,7 +104,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What is missing, what it cost, and the command that mends it."""
     skipped: dict[str, list[str]] = {}
     for report in chain.from_iterable(terminalreporter.stats.get(outcome, ()) for outcome in ("skipped", "error")):
-        for _, name in (told for told in report.user_properties if told[0] == MISSING):
+        properties = getattr(report, "user_properties", ())  # what stopped the collection has none
+        for _, name in (told for told in properties if told[0] == MISSING):
             skipped.setdefault(name, []).append(report.nodeid)
     if not skipped:
         return

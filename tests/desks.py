@@ -18,7 +18,7 @@ from saslauthd_py.config.settings import AdmissionSettings, ProxyUser
 from saslauthd_py.identity import Identity
 from saslauthd_py.proxy_users import ProxyUsers
 from saslauthd_py.queue import Queue
-from saslauthd_py.routing import Member, Next, Route, Routes
+from saslauthd_py.routing import Compared, Member, Next, Route, Routes
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Reason, Rejected, Verdict
 from tests.front.fronts import ScriptedBackend
@@ -68,6 +68,7 @@ class Plan:
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     grants: tuple[ProxyUser, ...] = ()
     keyed: dict[str, Keyed] = field(default_factory=dict)
+    compared: dict[str, Compared] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -86,11 +87,14 @@ async def desk(plan: Plan | None = None, **backends: ScriptedBackend) -> AsyncIt
             plan.logins.get(name, "{local}@{realm}"),
             name in plan.by_address,
             keyed=plan.keyed.get(name),
+            compared=plan.compared.get(name),
         )
         for name, backend in backends.items()
     )
+    deciding = tuple(member for member in members if member.compared is None)
+    beside = tuple((member, member.compared) for member in members if member.compared is not None)
     async with trio.open_nursery() as nursery:
-        routes = Routes([Route(plan.realms, EVERYTHING, EVERYTHING, members, plan.next_on)])
+        routes = Routes([Route(plan.realms, EVERYTHING, EVERYTHING, deciding, plan.next_on, beside)])
         grounds = Grounds(routes, cache, Admission(plan.admission, trio.current_time), ProxyUsers(plan.grants))
         yield Desk(backends, cache, Authenticator(grounds, nursery, plan.deadline))
         nursery.cancel_scope.cancel()

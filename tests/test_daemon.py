@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import select
 import signal
@@ -30,11 +31,20 @@ def site() -> Iterator[Site]:
 
 
 @contextmanager
-def process(site: Site, *words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """`saslauthd-py WORDS --config ...`; at the end it is gone."""
+def process(site: Site, *words: str, user: int | None = None, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """`saslauthd-py WORDS --config ...`, as `user` where one is given; at the end it is gone."""
+    group = None if user is None else pwd.getpwuid(user).pw_gid
     command = [sys.executable, "-m", "saslauthd_py", *words, "--config", str(site.configuration)]
     with subprocess.Popen(
-        command, env=environment(**variables), cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment(**variables),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        user=user,
+        group=group,
     ) as child:
         try:
             yield child
@@ -42,9 +52,9 @@ def process(site: Site, *words: str, **variables: str) -> Iterator[subprocess.Po
             child.kill()
 
 
-def fails(site: Site, *words: str) -> tuple[int, str]:
+def fails(site: Site, *words: str, user: int | None = None) -> tuple[int, str]:
     """The exit code and the one line of a command that must not work."""
-    with process(site, *words) as child:
+    with process(site, *words, user=user) as child:
         _, errors = child.communicate(timeout=PATIENCE)
     lines = errors.splitlines()
     assert len(lines) == 1, errors
@@ -242,6 +252,16 @@ def test_missing_store_stops_the_start_for_an_empty_one_would_refuse_everybody(s
     assert code == 66
     assert str(site.store) in line
     assert "user add" in line
+
+
+@pytest.mark.root
+def test_start_of_a_plain_user_that_fails_leaves_no_socket(site: Site) -> None:
+    user, sockets = os.stat(site.store).st_uid, [site.mux, site.control]
+    for path in sockets:
+        os.chown(path.parent, user, -1)
+    site.store.unlink()
+    assert fails(site, "serve", user=user)[0] == 66
+    assert [path for path in sockets if path.exists()] == []
 
 
 @pytest.mark.parametrize(

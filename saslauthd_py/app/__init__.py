@@ -50,13 +50,12 @@ def serve(path: str) -> None:
         settings = checked.settings
         bound = listeners.bind_all(settings)
         privileges.seal()
-        try:
+        with ExitStack() as taken:
+            taken.callback(listeners.let_go, bound)
             control = _control(settings)
-            _run(_First(checked, bound, path, control=control.socket if control else None), None)
             if control is not None:
-                listeners.unlink_own(control)
-        finally:
-            listeners.let_go(bound)
+                taken.callback(listeners.unlink_own, control)
+            _run(_First(checked, bound, path, control=control.socket if control else None), None)
 
 
 def serve_for_monitor(descriptor: int) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from saslauthd_py import identity, listeners, passwords
-from saslauthd_py.app.composition import opened
+from saslauthd_py.app import kerberos
+from saslauthd_py.app.composition import Resources, opened
 from saslauthd_py.app.exporting import Exporting
 from saslauthd_py.app.start import check_log, drop, start_errors
-from saslauthd_py.config.settings import PamSettings, Settings, ShadowSettings
+from saslauthd_py.config.settings import KerberosSettings, Settings, WorkerSettings
 from saslauthd_py.control import client
 from saslauthd_py.control.client import ControlError
 from saslauthd_py.listeners import ListenError
@@ -49,16 +51,23 @@ def check(settings: Settings) -> Checkup:
         warnings = () if running is not None else _control(settings)
         root = os.geteuid() == 0
         for backend in settings.backend.values():
-            if root and isinstance(backend, PamSettings | ShadowSettings):
+            if root and isinstance(backend, WorkerSettings):
                 worker.prepare(backend)
         identity.preload()
         passwords.preload()
         drop(settings)
         check_log(settings)
-        stack.enter_context(opened(settings, (lambda _: None) if root else None))
+        resources = stack.enter_context(opened(settings, (lambda _: None) if root else None))
+        warnings += tuple(_unproved(settings, resources))
         if str(settings.metrics.address) not in places:
             Exporting(settings).close()
     return Checkup(warnings, running)
+
+
+def _unproved(settings: Settings, resources: Resources) -> Iterator[str]:
+    for name, backend in settings.backend.items():
+        if isinstance(backend, KerberosSettings) and (text := kerberos.complaint(backend, resources.provings[name])):
+            yield f"backend.{name}.keytab: {text}"
 
 
 def _running(settings: Settings) -> Running | None:

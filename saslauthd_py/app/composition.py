@@ -11,26 +11,46 @@ from typing import TYPE_CHECKING, assert_never
 import trio
 
 from saslauthd_py.admission import Admission
-from saslauthd_py.app import directories
+from saslauthd_py.app import directories, kerberos, remotes
 from saslauthd_py.app.start import StartError
 from saslauthd_py.authenticator import Authenticator, Grounds
 from saslauthd_py.backend import Backend
+from saslauthd_py.backends.getpwent import GetpwentBackend
 from saslauthd_py.backends.pam import PamBackend
 from saslauthd_py.backends.passwd_file import PasswdFileBackend
+from saslauthd_py.backends.saslauthd import SaslauthdBackend
+from saslauthd_py.backends.sasldb import SasldbBackend
 from saslauthd_py.backends.shadow import ShadowBackend
 from saslauthd_py.backends.store import StoreBackend, StoreOptions
 from saslauthd_py.cache import Cache
-from saslauthd_py.config.settings import AnyBackend, LdapSettings, PamSettings, PasswdFileSettings, Settings, ShadowSettings, StoreSettings
+from saslauthd_py.config.settings import (
+    AnyBackend,
+    GetpwentSettings,
+    HttpFormSettings,
+    ImapSettings,
+    KerberosSettings,
+    LdapSettings,
+    PamSettings,
+    PasswdFileSettings,
+    SaslauthdSettings,
+    SasldbSettings,
+    Settings,
+    ShadowSettings,
+    StoreSettings,
+    WorkerSettings,
+)
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.proxy_users import ProxyUsers
 from saslauthd_py.queue import Queue
-from saslauthd_py.routing import Member, Next, Route, Routes
+from saslauthd_py.routing import Compared, Member, Next, Route, Routes
 from saslauthd_py.store.errors import StoreError
 from saslauthd_py.store.watch import Watch
 from saslauthd_py.wire.monitor import End
 from saslauthd_py.workers import Workers
 
 if TYPE_CHECKING:
+    from saslauthd_py.app.remotes import Approach
+    from saslauthd_py.backends.kerberos.proving import Proving
     from saslauthd_py.backends.ldap.opening import Manner
 
 
@@ -41,6 +61,8 @@ class Resources:
     watches: Mapping[str, Watch]
     workers: Mapping[str, Workers]
     manners: Mapping[str, Manner] = field(default_factory=dict)
+    approaches: Mapping[str, Approach] = field(default_factory=dict)
+    provings: Mapping[str, Proving] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +92,7 @@ class Composed:
 
 def worker_names(settings: Settings) -> list[str]:
     """The backends whose calls are made by workers, in the order in which the monitor counts them."""
-    return [name for name, backend in settings.backend.items() if isinstance(backend, PamSettings | ShadowSettings)]
+    return [name for name, backend in settings.backend.items() if isinstance(backend, WorkerSettings)]
 
 
 @contextmanager
@@ -98,7 +120,13 @@ def opened(settings: Settings, end: Callable[[End], None] | None) -> Iterator[Re
         manners = {
             name: directories.opened(name, backend) for name, backend in settings.backend.items() if isinstance(backend, LdapSettings)
         }
-        yield Resources(watches, workers, manners)
+        approaches = {
+            name: remotes.opened(name, backend) for name, backend in settings.backend.items() if isinstance(backend, remotes.RemoteSettings)
+        }
+        provings = {
+            name: kerberos.opened(name, backend) for name, backend in settings.backend.items() if isinstance(backend, KerberosSettings)
+        }
+        yield Resources(watches, workers, manners, approaches, provings)
 
 
 @asynccontextmanager
@@ -131,14 +159,20 @@ class _Parts:
         match settings:
             case StoreSettings():
                 return self._store(name, settings)
-            case PamSettings():
-                return _member(name, settings, PamBackend(self._resources.workers[name], settings), settings.processes)
-            case ShadowSettings():
-                return _member(name, settings, ShadowBackend(self._resources.workers[name], settings), settings.processes)
+            case PamSettings() | ShadowSettings() | GetpwentSettings():
+                return _with_workers(name, settings, self._resources.workers[name])
+            case SaslauthdSettings():
+                return _saslauthd(name, settings)
+            case KerberosSettings():
+                return self._kerberos(name, settings)
             case PasswdFileSettings():
                 return self._passwd_file(name, settings)
+            case SasldbSettings():
+                return self._sasldb(name, settings)
             case LdapSettings():
                 return self._ldap(name, settings)
+            case ImapSettings() | HttpFormSettings():
+                return self._remote(name, settings)
         assert_never(settings)
 
     def _store(self, name: str, settings: StoreSettings) -> Member:
@@ -159,16 +193,59 @@ class _Parts:
         self.counts.append(file.count_keys)
         return Member(name, file, queue, settings.cache, frozenset(settings.services), watched, login=login, keyed=file)
 
+    def _sasldb(self, name: str, settings: SasldbSettings) -> Member:
+        file = SasldbBackend(settings, self._hashing, self._nursery, name)
+        watched = file if settings.cache else None  # as for a passwd_file
+        queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
+        self.counts.append(file.count_keys)
+        return Member(name, file, queue, settings.cache, services, watched, login=settings.login, keyed=file)
+
     def _ldap(self, name: str, settings: LdapSettings) -> Member:
         backend, servers = directories.composed(settings, self._resources.manners[name], self._hashing, self._nursery)
         self.keepers.append(servers.warm)
+        login = "{local}" if settings.drops_realm else settings.login  # its templates make one entry of alice of every realm
+        queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
+        return Member(name, backend, queue, settings.cache, services, login=login, slow_to_refuse=True)
+
+    def _kerberos(self, name: str, settings: KerberosSettings) -> Member:
+        backend = kerberos.composed(name, settings, self._resources.provings[name])
+        self.keepers.append(backend.check)
+        queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
+        return Member(name, backend, queue, settings.cache, services, login=settings.login, slow_to_refuse=True)
+
+    def _remote(self, name: str, settings: remotes.RemoteSettings) -> Member:
+        backend, warm = remotes.composed(settings, self._resources.approaches[name], self._nursery)
+        self.keepers.append(warm)
         queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
         return Member(name, backend, queue, settings.cache, services, login=settings.login, slow_to_refuse=True)
 
 
-def _member(name: str, settings: AnyBackend, backend: Backend, places: int) -> Member:
-    queue, services, pam = Queue.of_backend(min(places, settings.parallel)), frozenset(settings.services), settings.type == "pam"
+def _with_workers(name: str, settings: WorkerSettings, workers: Workers) -> Member:
+    backend: Backend
+    match settings:
+        case PamSettings():
+            backend = PamBackend(workers, settings)
+        case ShadowSettings():
+            backend = ShadowBackend(workers, settings)
+        case GetpwentSettings():
+            backend = GetpwentBackend(workers, settings)
+    queue, services = Queue.of_backend(min(settings.processes, settings.parallel)), frozenset(settings.services)
+    pam = isinstance(settings, PamSettings)
     return Member(name, backend, queue, settings.cache, services, login=settings.login, by_address=pam, slow_to_refuse=pam)
+
+
+def _saslauthd(name: str, settings: SaslauthdSettings) -> Member:
+    return Member(
+        name,
+        SaslauthdBackend(settings),
+        Queue.of_backend(settings.parallel),
+        settings.cache,
+        frozenset(settings.services),
+        login=settings.login,
+        by_address=True,
+        slow_to_refuse=True,
+        compared=Compared() if settings.shadow_compare else None,
+    )
 
 
 def _routes(settings: Settings, members: dict[str, Member]) -> Routes:
@@ -177,8 +254,9 @@ def _routes(settings: Settings, members: dict[str, Member]) -> Routes:
             realms=frozenset(route.realm),
             services=frozenset(route.service),
             listeners=frozenset(route.listener),
-            members=tuple(members[name] for name in route.backends),
+            members=tuple(members[name] for name in route.backends if members[name].compared is None),
             next_on=frozenset(Next(word) for word in route.next_on),
+            beside=tuple((member, compared) for name in route.backends if (compared := (member := members[name]).compared) is not None),
         )
         for route in settings.route
     )

@@ -13,7 +13,7 @@ from saslauthd_py.app.composition import Shared, composed, opened, worker_names
 from saslauthd_py.app.start import start_errors
 from saslauthd_py.app.trial import Trial
 from saslauthd_py.authenticator import Decision
-from saslauthd_py.config.settings import Listen, PamSettings, Settings, ShadowSettings
+from saslauthd_py.config.settings import Listen, Settings, WorkerSettings
 from saslauthd_py.control.protocol import PLAIN, Sasl
 from saslauthd_py.front.one_request import Refusal
 from saslauthd_py.identity import InvalidIdentity
@@ -27,8 +27,8 @@ from saslauthd_py.workers import Worker
 class Direct:
     """Decides in this process what a daemon with these settings would decide, without a delay.
 
-    Made as root, it has the workers that PAM and shadow need, one each: make it before privileges are given up. They end with this
-    process. Raises PamUnusable.
+    Made as root, it has the workers that PAM, shadow and getpwent need, one each: make it before privileges are given up. They end
+    with this process. Raises PamUnusable.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,7 +60,7 @@ class Direct:
 
     def _start(self, name: str) -> None:
         settings = self._settings.backend[name]
-        if not isinstance(settings, PamSettings | ShadowSettings):
+        if not isinstance(settings, WorkerSettings):
             return
         worker.prepare(settings)
         ours, theirs = pair()

@@ -28,6 +28,7 @@ from saslauthd_py.control.status import (
     AdmissionStatus,
     BackendStatus,
     CacheStatus,
+    ComparedStatus,
     ConnectionsStatus,
     LimitedStatus,
     ListenerStatus,
@@ -44,7 +45,7 @@ from saslauthd_py.log import request_id
 from saslauthd_py.log.style import Asked
 from saslauthd_py.metrics import Counters
 from saslauthd_py.privileges import Peer
-from saslauthd_py.routing import Member
+from saslauthd_py.routing import Compared, Member
 from saslauthd_py.wire.saslauthd import Request as Login
 from saslauthd_py.wire.saslauthd import client_address
 
@@ -246,7 +247,12 @@ def _backend(serving: Serving, member: Member) -> BackendStatus:
         ms=round(health.seconds * 1000, 3) if health.asked else None,
         turns=TurnsStatus(member.queue.places, busy, waiting),
         workers=None if pool is None else WorkersStatus(*pool.counts()),
+        compared=None if member.compared is None else _compared(member.compared),
     )
+
+
+def _compared(compared: Compared) -> ComparedStatus:
+    return ComparedStatus(compared.alike, compared.different, compared.unanswered, compared.left_out)
 
 
 def _state(member: Member) -> State:

@@ -13,12 +13,12 @@ from saslauthd_py.verdict import Accepted
 
 def could(grounds: Grounds, asked: Identity, authzid: Identity | None) -> bool:
     """As `ProxyUsers.could`: judged before anybody is asked."""
-    return _noted(grounds.proxy_users.could(asked, authzid), asked, authzid)
+    return authzid is None or _noted(grounds.proxy_users.could(asked, authzid), asked, authzid)
 
 
 def may(grounds: Grounds, names: Sequence[Identity], authzid: Identity | None) -> bool:
     """As `ProxyUsers.may`: judged once the identity is proved; the last of `names` is the one that was confirmed."""
-    return _noted(grounds.proxy_users.may(names, authzid), names[-1], authzid)
+    return authzid is None or _noted(grounds.proxy_users.may(names, authzid), names[-1], authzid)
 
 
 def decided(decision: Decision, names: Sequence[Identity], authzid: Identity | None) -> Decision:

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Generic, TypeVar, assert_never
 
 import trio
@@ -15,6 +14,7 @@ from saslauthd_py import steps, trace
 from saslauthd_py.admission import Admission, Entry
 from saslauthd_py.authenticator.question import Sought
 from saslauthd_py.backend import Attempt, Keyed, KeysFound
+from saslauthd_py.identity import Identity
 from saslauthd_py.queue import CALLER, Caller
 from saslauthd_py.routing import Member, Next, Route
 from saslauthd_py.verdict import FINAL_REASONS, Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
@@ -36,6 +36,12 @@ class Heard(Generic[_Answer]):
     said: tuple[tuple[Member, _Answer], ...] = ()
 
     @property
+    def confirmed(self) -> Identity | None:
+        """Whose secret, or keys, a backend has found, whatever rules have made of its answer: that ends a chain."""
+        last = self.said[-1][1] if self.said else None
+        return last.identity if isinstance(last, Accepted | KeysFound) else None
+
+    @property
     def outage(self) -> Unavailable | None:
         """The first outage on the way: after it only a yes may still come out (rule B4)."""
         return next((answer for _, answer in self.said if isinstance(answer, Unavailable)), None)
@@ -44,18 +50,24 @@ class Heard(Generic[_Answer]):
 async def prove(route: Route, attempt: Attempt, entry: Entry, admission: Admission) -> Heard[Verdict]:
     """Whether the secret is right. `entry` learns when somebody may have judged it."""
     said: list[tuple[Member, Verdict]] = []
+    settled = False
     for member in route.members:
-        async with member.queue.turn(call(member, attempt, admission, urgent=attempt.urgent)):
+        await member.queue.enter(call(member, attempt, admission, urgent=attempt.urgent))
+        try:
             try:
-                verdict = _unserved(member, attempt.service) or await _put(member, partial(member.backend.verify_password, attempt))
+                verdict = _unserved(member, attempt.service) or await _put(member, member.backend.verify_password(attempt))
             except trio.Cancelled:
                 entry.judged |= member.slow_to_refuse
                 raise
-            entry.judged |= _judged(verdict)
+            judged = _judged(verdict)
+            entry.judged |= judged
+            settled |= judged or isinstance(verdict, Unavailable)
             said.append((member, verdict))
             last = len(said) == len(route.members) or not _goes_on(verdict, route)
-            if last and not any(isinstance(one, Unavailable) or _judged(one) for _, one in said):
+            if last and not settled:
                 await member.backend.pretend(attempt.secret)  # rule D6: once, at the end of the chain
+        finally:
+            member.queue.leave()
         if last:
             break
     return _heard(said)
@@ -96,7 +108,7 @@ async def look_up_in(
         trace.note("unable", name=member.name)
         return lookup.unable
     async with member.queue.turn(call(member, sought, admission, urgent=urgent)):
-        return await _put(member, lambda: lookup.ask(keyed))
+        return await _put(member, lookup.ask(keyed))
 
 
 def call(member: Member, login: Attempt | Sought, admission: Admission, *, urgent: bool = False) -> Caller:
@@ -114,12 +126,12 @@ def _unserved(member: Member, service: str) -> Rejected | None:
     return Rejected(Reason.SERVICE)
 
 
-async def _put(member: Member, question: Callable[[], Awaitable[_Answer]]) -> _Answer:
+async def _put(member: Member, question: Awaitable[_Answer]) -> _Answer:
     trace.note("asking", name=member.name)
     began = time.monotonic()
     answer: _Answer = Unavailable("no answer in time")  # what is noted when this is cancelled
     try:
-        answer = await question()
+        answer = await question
     except Exception:
         _logger.exception("bug in backend %s; the login is answered as unavailable", member.name)
         answer = Unavailable("bug, see the traceback", judged=True)  # it may have been: nobody can tell
@@ -142,13 +154,13 @@ def _judged(verdict: Verdict) -> bool:
 
 
 def _heard(said: list[tuple[Member, _Answer]]) -> Heard[_Answer]:
-    member, answer = min(said, key=lambda one: _weight(one[1]))
+    member, answer = said[0] if len(said) == 1 else min(said, key=lambda one: _weight(one[1]))
     return Heard(_held(answer, said), member, tuple(said))
 
 
 def _held(answer: _Answer, said: list[tuple[Member, _Answer]]) -> _Answer:
     """A no of a chain is held back once, for the longest time that one of its backends wants."""
-    if not isinstance(answer, Rejected | UnknownUser):
+    if len(said) == 1 or not isinstance(answer, Rejected | UnknownUser):
         return answer
     return replace(answer, hold=max(one.hold for _, one in said if isinstance(one, Rejected | UnknownUser)))
 

@@ -13,12 +13,12 @@ from saslauthd_py.authenticator.chain import Heard
 from saslauthd_py.authenticator.decoys import Decoys
 from saslauthd_py.authenticator.flights import Flights
 from saslauthd_py.authenticator.keyed import Exchange, KeyedLogin
-from saslauthd_py.authenticator.question import Decision, Grounds, Question, Sought
+from saslauthd_py.authenticator.question import Decision, Grounds, Question, Sought, late
 from saslauthd_py.backend import Attempt
 from saslauthd_py.cache import Proof
 from saslauthd_py.identity import Identity, InvalidIdentity
 from saslauthd_py.keys import Hash
-from saslauthd_py.routing import Route
+from saslauthd_py.routing import Member, Route
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Verdict
 
 
@@ -35,8 +35,11 @@ class Authenticator:
         self._flights = Flights(grounds, nursery, deadline)
         self._decoys = Decoys(grounds.routes)
 
-    async def verify(self, question: Question) -> Decision:
-        """Decide. Never raises for what clients or backends do. Cancelling it leaves the proof to others that wait for it."""
+    async def verify(self, question: Question, *, stays: bool = False) -> Decision:
+        """Decide, within the deadline. Never raises for what clients or backends do. Cancelled, it leaves the proof to others.
+
+        `stays`: the running task is cancelled when `nursery` is, and not before: it needs no other one to make a proof in.
+        """
         attempt, cache = question.attempt, self._grounds.cache
         now = cache.clock()
         sure = cache.look(now)
@@ -49,7 +52,7 @@ class Authenticator:
         steps.looked(cache, proof, sure=sure)
         if proof is not None:
             return await self._from_cache(question, proof, route)
-        return self._concluded(question, route, await self._flights.join(question, route, sure=sure))
+        return self._concluded(question, route, await self._flights.join(question, route, sure=sure, stays=stays))
 
     async def find_keys(self, sought: Sought, function: Hash) -> KeyedLogin:
         """Begin a login in which no secret is sent. Never raises for what clients or backends do. Cancelled, it has cost nothing."""
@@ -73,8 +76,15 @@ class Authenticator:
         """Nobody may act so, whatever the secret (rule D9): it costs what a wrong one costs."""
         verdict = self._count(attempt, route.accounts(attempt.identity), Rejected(Reason.AUTHZID))
         if isinstance(verdict, Rejected):
-            await chain.pretend(route.members[0], attempt, self._grounds.admission)
+            verdict = await self._pretended(route.members[0], attempt, verdict)
         return Decision(verdict, str(attempt.identity))
+
+    async def _pretended(self, member: Member, attempt: Attempt, refused: Rejected) -> Verdict:
+        """`refused`, when it has cost what a wrong secret costs."""
+        with trio.move_on_after(self._deadline):
+            await chain.pretend(member, attempt, self._grounds.admission)
+            return refused
+        return late(self._deadline)
 
     def _proof(self, question: Question, now: float) -> Proof | None:
         """What is remembered for this question. Who acts as another by the spelling of a name that its backend knows proves it anew."""
@@ -89,7 +99,7 @@ class Authenticator:
             steps.judged(Rejected(reason))
             verdict = self._count(attempt, route.accounts(attempt.identity), Rejected(reason))
             if isinstance(verdict, Rejected):  # at no cost, a refusal would tell that the secret is right
-                await chain.pretend(self._routes.members[backend], attempt, self._grounds.admission)
+                verdict = await self._pretended(self._routes.members[backend], attempt, verdict)
             return Decision(verdict, proof.user, backend, cached=True)
         if proof.used is not None:
             proof.used[proof.credential] = time.time()
@@ -99,7 +109,7 @@ class Authenticator:
     def _concluded(self, question: Question, route: Route, heard: Heard[Verdict]) -> Decision:
         """What was found out for all who asked the same, judged for this one."""
         attempt, verdict, member = question.attempt, heard.answer, heard.member
-        confirmed = next((one.identity for _, one in heard.said if isinstance(one, Accepted)), attempt.identity)
+        confirmed = heard.confirmed or attempt.identity
         names = (attempt.identity, confirmed)
         if isinstance(verdict, Accepted):
             if not acting.may(self._grounds, names, question.authzid):

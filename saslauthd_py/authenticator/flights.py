@@ -1,6 +1,6 @@
-"""Proofs in the making: each is made once for all who ask the same thing, by a task of the authenticator's own (rule C8).
+"""Proofs in the making: each is made once for all who ask the same thing, by a task that no client's end cancels (rule C8).
 
-So one client's cancellation does not end it, and what it finds out is one attempt.
+So what it finds out is one attempt, and is remembered whoever has gone meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from saslauthd_py import identity, rules, steps, trace
 from saslauthd_py.admission import Entry
 from saslauthd_py.authenticator import chain
 from saslauthd_py.authenticator.chain import Heard
-from saslauthd_py.authenticator.question import Grounds, Question
+from saslauthd_py.authenticator.comparing import Comparing
+from saslauthd_py.authenticator.question import Grounds, Question, late
 from saslauthd_py.backend import Address, Attempt
 from saslauthd_py.cache import Proof
 from saslauthd_py.identity import Identity
@@ -30,12 +31,15 @@ _TRIES = 3
 _Name = tuple[bytes, Address | None, tuple[int, ...]]
 
 
+_STOPPING: Heard[Verdict] = Heard(Unavailable("the daemon is stopping"))
+
+
 @dataclass(slots=True)
 class _Flight:
     question: Question
     route: Route
     entry: Entry
-    heard: Heard[Verdict] = field(default_factory=lambda: Heard(Unavailable("the daemon is stopping")))
+    heard: Heard[Verdict] = _STOPPING
     done: trio.Event = field(default_factory=trio.Event)
 
 
@@ -48,36 +52,52 @@ class Flights:
         self._nursery = nursery
         self._deadline = deadline
         self._flights: dict[_Name, _Flight] = {}
+        self._comparing = Comparing(nursery, deadline)
 
-    async def join(self, question: Question, route: Route, *, sure: bool) -> Heard[Verdict]:
+    async def join(self, question: Question, route: Route, *, sure: bool, stays: bool) -> Heard[Verdict]:
         """What a flight for this question finds out: the one in the air if it is `sure` that the account has not changed since, else a new
         one. Its verdict is counted, and judged by the credential's rules; whom the login may act as is not looked at.
+
+        It comes within the deadline. `stays`: the running task is cancelled with the nursery and not before, so a new flight is its own.
         """
         name = question.key, question.attempt.address, (self._cache.flushes, *_generations(route, question.attempt.identity))
-        flight = joined = self._flights.get(name) if sure else None
-        if flight is None:
-            entry = self._admission.enter(question.attempt, route.accounts(question.attempt.identity))
-            steps.entered(entry)
-            if entry.refused:
-                return Heard(entry.refused)
-            flight = self._flights[name] = _Flight(question, route, entry)
-            self._nursery.start_soon(self._fly, name, flight)
+        flight = self._flights.get(name) if sure else None
+        if flight is not None:
+            return await self._ride(flight, question)
+        entry = self._admission.enter(question.attempt, route.accounts(question.attempt.identity))
+        steps.entered(entry)
+        if entry.refused:
+            return Heard(entry.refused)
+        flight = self._flights[name] = _Flight(question, route, entry)
+        if stays:
+            await self._fly(name, flight)
         else:
-            trace.note("joined")
-        await flight.done.wait()
-        if joined and isinstance(flight.heard.answer, Accepted) and not flight.heard.answer.replayable:
-            return await self.join(question, route, sure=False)
+            self._nursery.start_soon(self._fly, name, flight)
+            await flight.done.wait()
         return flight.heard
+
+    async def _ride(self, flight: _Flight, question: Question) -> Heard[Verdict]:
+        trace.note("joined")
+        with trio.move_on_after(self._deadline):
+            await flight.done.wait()
+            answer = flight.heard.answer
+            if isinstance(answer, Accepted) and not answer.replayable:
+                return await self.join(question, flight.route, sure=False, stays=False)
+            return flight.heard
+        return self._late(flight.route)
+
+    def _late(self, route: Route) -> Heard[Verdict]:
+        return Heard(late(self._deadline), route.members[0])
 
     async def _fly(self, name: _Name, flight: _Flight) -> None:
         try:
-            with trio.move_on_after(self._deadline) as scope:
+            with trio.CancelScope(deadline=trio.current_time() + self._deadline) as scope:
                 heard = await self._prove(flight)
             if scope.cancelled_caught:
-                heard = Heard(Unavailable(f"no answer within {self._deadline:g} s"), flight.route.members[0])
+                heard = self._late(flight.route)
             verdict = self._admission.settle(flight.entry, _permit(flight.question.attempt, heard))
             steps.settled(flight.entry, verdict)
-            flight.heard = replace(heard, answer=verdict)
+            flight.heard = heard if verdict is heard.answer else replace(heard, answer=verdict)
         except Exception:
             _logger.exception("bug while a login was decided; it is answered as unavailable, and counts as an attempt")
             flight.heard = Heard(Unavailable("bug, see the traceback"), flight.route.members[0])
@@ -85,10 +105,11 @@ class Flights:
             if self._flights.get(name) is flight:
                 del self._flights[name]
             flight.done.set()
+        self._comparing.begin(flight.question, flight.route, flight.heard)
 
     async def _prove(self, flight: _Flight) -> Heard[Verdict]:
         question, route = flight.question, flight.route
-        attempt = replace(question.attempt, urgent=flight.entry.urgent)
+        attempt = question.attempt.in_a_hurry() if flight.entry.urgent else question.attempt
         for _ in range(_TRIES):
             generations, flushes = _generations(route, attempt.identity), self._cache.flushes
             heard = await chain.prove(route, attempt, flight.entry, self._admission)
@@ -109,11 +130,13 @@ class Flights:
 
         One that was found behind an outage is not kept: what the backend before it would have said is not known.
         """
+        if not verdict.replayable or heard.outage:
+            return
         asked = tuple(member for member, _ in heard.said)
         seconds = min(member.cache for member in asked)
         if verdict.restrictions.expires is not None:
             seconds = min(seconds, verdict.restrictions.expires - time.time())
-        if seconds <= 0 or not verdict.replayable or heard.outage:
+        if seconds <= 0:
             return
         attempt, member = question.attempt, asked[-1]
         until = self._cache.clock() + seconds
@@ -150,4 +173,4 @@ def _permit(attempt: Attempt, heard: Heard[Verdict]) -> Verdict:
 
 
 def _generations(route: Route, name: Identity) -> tuple[int, ...]:
-    return tuple(member.watched.generation(name) for member in route.members if member.watched is not None)
+    return tuple([watched.generation(name) for watched in route.watched]) if route.watched else ()

@@ -10,7 +10,7 @@ from saslauthd_py.cache import Cache
 from saslauthd_py.identity import Identity
 from saslauthd_py.proxy_users import ProxyUsers
 from saslauthd_py.routing import Routes
-from saslauthd_py.verdict import Verdict
+from saslauthd_py.verdict import Unavailable, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ class Decision:
     backend: str = ""
     cached: bool = False
     authcid: str = ""
+
+
+def late(deadline: float) -> Unavailable:
+    """The verdict where somebody took longer than the seconds that there were."""
+    return Unavailable(f"no answer within {deadline:g} s")
 
 
 @dataclass(frozen=True, slots=True)

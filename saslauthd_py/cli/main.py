@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Protocol, TextIO
 
 from saslauthd_py.cli.environment import Environment
@@ -57,7 +58,8 @@ def run(argv: Sequence[str], environment: Environment) -> Exit:
 
 def find(name: tuple[str, ...]) -> Command:
     """The command of this name. Only its own file is imported: `decode` starts without SQLite, `test --socket` without pydantic."""
-    command: Command = import_module(f"saslauthd_py.cli.{'.'.join(name).replace('-', '_')}").run
+    words = (f"{word}_" if iskeyword(word) else word.replace("-", "_") for word in name)
+    command: Command = import_module(f"saslauthd_py.cli.{'.'.join(words)}").run
     return command
 
 

@@ -7,9 +7,12 @@ import argparse
 from saslauthd_py.cli.cache.flags import add_cache
 from saslauthd_py.cli.config.flags import add_config
 from saslauthd_py.cli.control_flags import add_control
+from saslauthd_py.cli.doctor_flags import add_doctor
 from saslauthd_py.cli.exits import Exit
+from saslauthd_py.cli.setup_flags import add_setup
 from saslauthd_py.cli.socket_client import Tcp, tcp
 from saslauthd_py.cli.syntax import CONFIGURED, Parser, Version, Words, takes_config, takes_json, takes_secret
+from saslauthd_py.cli.transfer_flags import add_transfer
 from saslauthd_py.cli.user.flags import add_user
 
 _PROGRAM = Words(
@@ -157,6 +160,9 @@ def build() -> Parser:
     add_config(program)
     add_control(program)
     add_cache(program)
+    add_transfer(program)
+    add_setup(program)
+    add_doctor(program)
     return program
 
 

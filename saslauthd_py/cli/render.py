@@ -10,7 +10,7 @@ from typing import Any, TextIO, assert_never
 
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
-from saslauthd_py.cli.report import Fields, Json, Record, Report, Rows, Steps, Text
+from saslauthd_py.cli.report import Fields, Json, Record, Report, Rows, Steps, Stream, Text
 
 _MEASURED = 200
 """Rows that are looked at before the first of them is printed: for how wide each column is to be."""
@@ -70,6 +70,8 @@ def _lines(report: Report, terminal: bool, as_json: bool) -> Iterator[str]:
             return iter([_json(report.fields)] if as_json and report.fields is not None else report.text.splitlines())
         case Steps():
             return map(printable, report.lines)
+        case Stream():
+            return iter(report.lines)
         case _:
             assert_never(report)
 

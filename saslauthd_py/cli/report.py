@@ -69,4 +69,12 @@ class Steps:
     exit: Exit = Exit.DONE
 
 
-Report = Record | Rows[Any] | Text | Steps
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A document in a language of its own, made line by line while it is printed, never all in memory."""
+
+    lines: Iterable[str]
+    exit: Exit = Exit.DONE
+
+
+Report = Record | Rows[Any] | Text | Steps | Stream

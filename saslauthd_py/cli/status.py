@@ -88,8 +88,16 @@ def _backend(one: Fields) -> tuple[str, ...]:
         "-" if one["ms"] is None else f"{one['ms']:.1f} ms",
         f"{one['asked']} asked, {counted(one['outages'], 'outage')}",
         _turns(one["turns"]) + ("" if workers is None else f"; workers {workers['busy']} busy, {workers['idle']} idle"),
-        one["cause"],
+        _compared(one) + one["cause"],
     )
+
+
+def _compared(one: Fields) -> str:
+    compared = one.get("compared")
+    if compared is None:
+        return ""
+    asked = compared["alike"] + compared["different"]
+    return f"compared only: {compared['different']} of {counted(asked, 'login')} decided otherwise" + ("; " if one["cause"] else "")
 
 
 def _turns(turns: Fields) -> str:
@@ -132,7 +140,7 @@ def _faults(status: Fields) -> Iterator[tuple[Exit, str]]:
         name, workers = one["name"], one["workers"]
         match one["state"]:
             case State.UNAVAILABLE:
-                yield Exit.CRITICAL, f"backend {name} is unavailable: {one['cause']}"
+                yield Exit.WARNING if one.get("compared") else Exit.CRITICAL, f"backend {name} is unavailable: {one['cause']}"
             case State.FAILING:
                 yield Exit.WARNING, f"backend {name} had an outage: {one['cause']}"
         if workers is not None and not workers["idle"] + workers["busy"]:

@@ -197,6 +197,18 @@ def _ldap_stored(facts: Mapping[str, Any]) -> str:
     return f"{facts['dn']} has {counted(facts['values'], 'value')} in {facts['attribute']}"
 
 
+def _imap_login(facts: Mapping[str, Any]) -> str:
+    if "failed" in facts:
+        return f"{facts['server']}: {facts['failed']}, {facts['ms']:.1f} ms"
+    code = f" [{facts['code']}]" if facts["code"] else ""
+    words = f" {facts['words']}" if facts["words"] else ""
+    return f"{facts['method']}: {facts['result']}{code}{words}, says {facts['server']}, {facts['ms']:.1f} ms"
+
+
+def _http_post(facts: Mapping[str, Any]) -> str:
+    return f"{facts['url']}: {facts.get('failed') or facts['status']}, {facts['ms']:.1f} ms"
+
+
 def _decided(facts: Mapping[str, Any]) -> str:
     by = f", said {facts['backend']}" if facts.get("backend") else ""
     who = f"{facts['authcid']} as {facts['user']}" if facts.get("authcid") else facts["user"]
@@ -236,6 +248,8 @@ _STEPS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "ldap-compare": _ldap_compare,
     "ldap-bind": _ldap_bind,
     "ldap-stored": _ldap_stored,
+    "imap-login": _imap_login,
+    "http-post": _http_post,
     "rules": _rules,
     "limits": _limits,
     "keys": _keys,

@@ -48,10 +48,20 @@ class WorkersStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparedStatus:
+    """What a backend that never decides would have said of logins that were decided."""
+
+    alike: int
+    different: int
+    unanswered: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class BackendStatus:
     """One backend since the generation began. `ms`: a running mean of what its calls took lately, None before the first.
 
-    `cause` says what its last outage was, empty where it answers.
+    `cause` says what its last outage was, empty where it answers. `compared`: of one that never decides; its outages harm nobody.
     """
 
     name: str
@@ -63,6 +73,7 @@ class BackendStatus:
     ms: float | None
     turns: TurnsStatus
     workers: WorkersStatus | None = None
+    compared: ComparedStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ class OneRequestPort:
                 read += 1
                 proof = decide(frame) if allowed is None else None
                 if proof is None or len(frame) == READ:
-                    self._begin(client, frame)
+                    self._begin(client, frame, looked=allowed is None and proof is None)
                 else:
                     client.send(ok, NOW)
                     hits.append((proof, peers.credentials(client), b""))
@@ -162,8 +162,8 @@ class OneRequestPort:
                 self.fault()
                 client.close()
 
-    def _begin(self, client: Stream, frame: bytes | None) -> None:
-        """A client that was not answered inline; None: nothing has come from it yet."""
+    def _begin(self, client: Stream, frame: bytes | None, *, looked: bool = False) -> None:
+        """A client that was not answered inline; None: nothing has come from it yet. `looked`: the cache does not decide this frame."""
         if frame == b"":
             client.close()
             return
@@ -176,7 +176,7 @@ class OneRequestPort:
         else:
             self._front.loop.connections.enter(connection)
             connection.frame = frame or b""
-            self._front.loop.guarded(self._advance, connection)
+            self._front.loop.guarded(self._read if looked else self._advance, connection)
 
     def _may_ask(self, connection: Connection) -> bool:
         """Whether its user is allowed to; else it is closed."""
@@ -193,7 +193,11 @@ class OneRequestPort:
         if proof is not None:
             self._answer(connection, self._dialect.ok, more=False)
             self._front.record.hits([(proof, connection.peer, b"")], self.path)
-            return
+        else:
+            self._read(connection)
+
+    def _read(self, connection: Connection) -> None:
+        """Ask what the bytes so far ask, if they are whole."""
         match self._dialect.read(connection.frame):
             case None:
                 self._wait(connection)
@@ -211,13 +215,11 @@ class OneRequestPort:
         self._front.loop.park(connection, connection.arrived + due)
 
     async def _serve(self, connection: Connection, question: Question) -> None:
-        """One request by a task: decided within the deadline, answered at its time, or closed."""
+        """One request by a task of the front's own: decided within the deadline, answered at its time, or closed."""
         request_id.begin()
         began, attempt = trio.current_time(), question.attempt
-        decision = Decision(Unavailable(f"no answer within {self._settings.deadline:g} s"), str(attempt.identity))
         try:
-            with trio.move_on_after(self._settings.deadline):
-                decision = await self._front.authenticator.verify(question)
+            decision = await self._front.authenticator.verify(question, stays=True)
             asked = Asked(attempt.service, self.path, attempt.address, trio.current_time() - began)
             self._front.record.decision(decision, asked, connection.peer)
             await self._deliver(connection, decision, began, address_known=attempt.address is not None)

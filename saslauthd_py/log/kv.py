@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 
 from saslauthd_py.backend import Address
 from saslauthd_py.log import escape, stamp
@@ -25,7 +26,7 @@ def decision(user: str, verdict: Verdict, backend: str, asked: Asked, *, cached:
     """As `Style.decision`."""
     word, rest = _outcome(verdict)
     who = _pair(b"user", user) + (_pair(b"authzid", asked.authzid) if asked.authzid else b"")
-    where = _pair(b"service", asked.service) + _pair(b"listener", asked.listener) + (_pair(b"backend", backend) if backend else b"")
+    where = _place(asked.service, asked.listener, backend)
     hit = b" cached=yes" if cached else b""
     client = _address(asked.address) + (_pair(b"mechanism", asked.mechanism) if asked.mechanism else b"")
     return b"%b%b%b%b%b%b ms=%.1f" % (word, who, where, rest, hit, client, asked.seconds * 1000)
@@ -52,6 +53,11 @@ def message(text: str, traceback: str, request: str) -> list[bytes]:
     """As `Style.message`; the lines of a traceback are set in, so that none of them is taken for a decision."""
     first = escape.line(f"{text} id={request}" if request else text)
     return [first, *(b"  " + escape.line(line) for line in traceback.splitlines())]
+
+
+@lru_cache(maxsize=256)
+def _place(service: str, listener: str, backend: str) -> bytes:  # the same few in almost all lines
+    return _pair(b"service", service) + _pair(b"listener", listener) + (_pair(b"backend", backend) if backend else b"")
 
 
 def _pair(name: bytes, value: str) -> bytes:

@@ -136,7 +136,7 @@ def _backends(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield _gauge(
         "workers",
-        "Processes that make PAM or shadow calls.",
+        "Processes that make PAM, shadow or getpwent calls.",
         ("backend", "state"),
         (((name, word), number) for name, one in snapshot.workers.items() for word, number in (("idle", one.idle), ("busy", one.busy))),
     )
@@ -148,6 +148,21 @@ def _backends(snapshot: Snapshot) -> Iterator[Metric]:
             ((name, word), number)
             for name, one in snapshot.workers.items()
             for word, number in (("used-up", one.used_up), ("failed", one.failed))
+        ),
+    )
+    yield _counter(
+        "compared",
+        "Logins that a shadow_compare backend was asked about, by whether it says what was decided; left-out: it was asked too much.",
+        ("backend", "result"),
+        (
+            ((name, word), number)
+            for name, one in snapshot.compared.items()
+            for word, number in (
+                ("alike", one.alike),
+                ("different", one.different),
+                ("unanswered", one.unanswered),
+                ("left-out", one.left_out),
+            )
         ),
     )
 

@@ -54,12 +54,22 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of a backend that is only compared with, the logins by what came of them (as `Compared` counts them)."""
+
+    alike: int
+    different: int
+    unanswered: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The daemon at one moment. Mappings go by the name of a backend; `limits`, the logins that admission refused, by the limit.
 
-    `failing`: how many outages of a backend came one after the other, up to now. `readable`: of the backends whose changes are watched,
-    whether the last look at them succeeded. `connections`: of the clients that were not answered at once, by what they wait for.
-    `reload_failed`: the last one did, so an older configuration serves on.
+    `failing`: how many outages of a backend that decides came one after the other, up to now. `readable`: of the backends whose changes
+    are watched, whether the last look at them succeeded. `connections`: of the clients that were not answered at once, by what they wait
+    for. `compared`: the backends that never decide. `reload_failed`: the last one did, so an older configuration serves on.
     """
 
     requests: Requests
@@ -77,3 +87,4 @@ class Snapshot:
     lines_dropped: int
     generation: int
     reload_failed: bool
+    compared: Mapping[str, Comparison] = field(default_factory=dict)

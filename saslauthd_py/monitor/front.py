@@ -17,7 +17,10 @@ CHANNEL = 3
 """The descriptor of the front's channel."""
 
 _ENTRY = "import sys; sys.path.append(sys.argv.pop()); from saslauthd_py.cli.front import main; sys.exit(main())"
-_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "INVOCATION_ID")
+_KEPT = (
+    *("PATH", "LANG", "LC_ALL", "TZ", "KRB5_CONFIG"),
+    *("NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "INVOCATION_ID"),
+)
 _CONFIGURATION = 78
 
 

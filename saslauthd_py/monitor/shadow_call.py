@@ -10,55 +10,38 @@ import os
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 
 from saslauthd_py import passwords
 from saslauthd_py.config.settings import ShadowSettings
-from saslauthd_py.credential import Encoding, service_word
-from saslauthd_py.monitor import accounts
+from saslauthd_py.credential import Encoding
+from saslauthd_py.monitor import accounts, hashes
 from saslauthd_py.monitor.accounts import Account, Shadow
+from saslauthd_py.monitor.hashes import Database, Found
 from saslauthd_py.passwords import BrokenRecord
-from saslauthd_py.secret import Secret
-from saslauthd_py.wire.monitor import Answer, Call, Refusal, Stage, Standing
+from saslauthd_py.wire.monitor import Answer, Call, Standing
 
 FILE = "/etc/shadow"
 """Where the common kind of hash is counted; accounts are looked up wherever nsswitch.conf(5) says."""
 
 _DAY = 86400
-_SOMEBODY, _NOBODY = b"root", b"no such user"
 _SHADOWED = b"x"
 _SAMPLE = 2000
 """Lines of FILE that are counted: 20 ms of work, after a change of the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What there is to verify (empty: nothing), and the standing of an account that no secret fits (None: one may)."""
-
-    text: str = field(default="", repr=False)
-    standing: Standing | Refusal | None = None
-    account: bytes = b""
-    entry: Shadow | None = None
 
 
 def answer(settings: ShadowSettings, call: Call) -> Answer:
     """Make the call. `expires` in the answer is when the account or its password ends."""
     started = time.monotonic_ns()
     decoy = _decoy(_mark())
-    found = _find(settings, call)
-    standing = found.standing
-    compared = _compare(found.text, call.secret, decoy)
-    if standing is None:
-        standing = compared
+    found = hashes.find(settings, call, _SHADOW)
+    standing = hashes.compare(found, call.secret, decoy)
+    end = 0
     if standing is Standing.RIGHT and found.entry is not None:
         standing = judge(found.entry, int(time.time()) // _DAY)
-    stage = Stage.REFUSED if isinstance(standing, Refusal) else Stage.SHADOW
-    right = standing is Standing.RIGHT
-    end = ends(found.entry) if right and found.entry is not None else 0
-    took = (time.monotonic_ns() - started) // 1000
-    return Answer(call.id, stage, standing, took=took, expires=end, account=found.account if right else b"")
+        end = ends(found.entry) if standing is Standing.RIGHT else 0
+    return hashes.answered(call, found, standing, started, end)
 
 
 def judge(entry: Shadow, today: int) -> Standing:
@@ -89,55 +72,27 @@ def _ages(entry: Shadow) -> bool:
     return entry.changed != -1 and entry.maximum != -1
 
 
-def _find(settings: ShadowSettings, call: Call) -> _Found:
-    if settings.services and service_word(call.service.decode("utf-8", "backslashreplace")) not in settings.services:
-        return _Found(standing=Refusal.SERVICE)
-    if not accounts.is_login(call.login):
-        return _Found(standing=Refusal.NAME)
-    try:
-        account, entry = accounts.find_account(call.login), accounts.find_shadow(call.login)
-        _find_the_other(known=account is not None)
-    except OSError:
-        return _Found(standing=Standing.UNREADABLE)
-    if accounts.is_denied(settings, call.login, account):
-        return _Found(standing=Refusal.DENIED)
-    if account is None:
-        return _Found(standing=Standing.UNKNOWN)
-    return _record(account, entry)
+def _look_up(login: bytes) -> tuple[Account | None, Shadow | None]:
+    return accounts.find_account(login), accounts.find_shadow(login)
 
 
-def _find_the_other(*, known: bool) -> None:
-    """Every call looks up a name that is there and one that is not: the latter takes longer, for all sources are asked (rule D6)."""
-    other = _NOBODY if known else _SOMEBODY
-    accounts.find_account(other)
-    accounts.find_shadow(other)
-
-
-def _record(account: Account, entry: Shadow | None) -> _Found:
+def _record(account: Account, entry: Shadow | None) -> Found:
     """The text to verify: of the shadow entry, or of passwd itself where that does not send there."""
     if account.password != _SHADOWED:
         text = account.password.decode("latin-1")
         elsewhere = not text or text[0] in "*!"  # such as a name service that keeps its passwords to itself
-        return _Found(standing=Standing.NO_PASSWORD) if elsewhere else _Found(text, account=account.name)
+        return Found(standing=Standing.NO_PASSWORD) if elsewhere else Found(text, account=account.name)
     if entry is None:
-        return _Found(standing=Standing.BROKEN)
+        return Found(standing=Standing.BROKEN)
     text = entry.password.decode("latin-1")
     if not text:
-        return _Found(standing=Standing.NO_PASSWORD)
+        return Found(standing=Standing.NO_PASSWORD)
     if text[0] in "*!":
-        return _Found(text.lstrip("*!"), Standing.LOCKED)
-    return _Found(text, account=account.name, entry=entry)
+        return Found(text.lstrip("*!"), Standing.LOCKED)
+    return Found(text, account=account.name, entry=entry)
 
 
-def _compare(text: str, secret: Secret, decoy: Encoding) -> Standing:
-    """RIGHT, WRONG or BROKEN; for an empty text, and one that was never a hash, the work alone."""
-    try:
-        encoding = passwords.recognise(text)
-        return Standing.RIGHT if passwords.verify(encoding, secret) else Standing.WRONG
-    except BrokenRecord:
-        with suppress(BrokenRecord):
-            passwords.verify(decoy, secret)
-        return Standing.BROKEN
+_SHADOW = Database(_look_up, _record)
 
 
 def _mark() -> tuple[int, int, int] | None:

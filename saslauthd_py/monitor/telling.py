@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import suppress
 
 _PRIORITIES = {logging.WARNING: 4, logging.ERROR: 3}  # sd-daemon(3)
 
 
 def say(line: str, level: int = logging.ERROR) -> None:
-    """One line, in the daemon's name. `level`: ERROR or WARNING of `logging`."""
-    os.write(2, f"{opening(level)}saslauthd-py: {line}\n".encode("utf-8", "backslashreplace"))
+    """One line, in the daemon's name, lost where nobody reads it. `level`: ERROR or WARNING of `logging`."""
+    with suppress(OSError):
+        os.write(2, f"{opening(level)}saslauthd-py: {line}\n".encode("utf-8", "backslashreplace"))
 
 
 def opening(level: int = logging.ERROR) -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NoReturn
 
 from saslauthd_py import privileges
-from saslauthd_py.config.settings import PamSettings, ShadowSettings, WorkerSettings
+from saslauthd_py.config.settings import GetpwentSettings, PamSettings, ShadowSettings, WorkerSettings
 from saslauthd_py.wire.monitor import MAX_FRAME, Answer, Call, Malformed, decode, encode
 
 CHANNEL = 3
@@ -53,7 +53,7 @@ def prepare(settings: WorkerSettings) -> None:
         pam_call.prepare()
     else:
         from saslauthd_py import passwords
-        from saslauthd_py.monitor import shadow_call  # noqa: F401 - so that no worker has to
+        from saslauthd_py.monitor import getpwent_call, shadow_call  # noqa: F401 - so that no worker has to
 
         passwords.preload()
 
@@ -64,6 +64,10 @@ def answerer(settings: WorkerSettings) -> Callable[[Call], Answer]:
         from saslauthd_py.monitor import shadow_call
 
         return partial(shadow_call.answer, settings)
+    if isinstance(settings, GetpwentSettings):
+        from saslauthd_py.monitor import getpwent_call
+
+        return partial(getpwent_call.answer, settings)
     from saslauthd_py.monitor import pam_call
 
     return partial(pam_call.answer, settings)

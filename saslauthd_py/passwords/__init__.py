@@ -1,6 +1,7 @@
 """Encodings of stored passwords: one scheme a file, one table, a handful of functions. Pure computation; no trio here."""
 
 from saslauthd_py.passwords.encodings import (
+    check_fits,
     clear_text,
     cost,
     cost_to_make,
@@ -23,6 +24,7 @@ __all__ = [
     "Cost",
     "SecretTooLong",
     "UnknownScheme",
+    "check_fits",
     "clear_text",
     "cost",
     "cost_to_make",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from saslauthd_py.credential import Encoding
 from saslauthd_py.passwords import plain
 from saslauthd_py.passwords.scheme import MAX_MEMORY, BrokenRecord, Cost, Parameters, Scheme, SecretTooLong, UnknownScheme
-from saslauthd_py.passwords.table import SCHEMES, makeable, strength
+from saslauthd_py.passwords.table import BY_LABEL, SCHEMES, makeable, strength
 from saslauthd_py.passwords.written import Written, read
 from saslauthd_py.secret import Secret
 
@@ -65,6 +65,18 @@ def clear_text(encodings: Iterable[Encoding]) -> Secret | None:
 def make(scheme: str, secret: Secret, *, elsewhere: bool = False) -> Encoding:
     """A new encoding, with a random salt and the scheme's usual cost; with `elsewhere` for another program, in what that one can read.
 
+    Raises as `check_fits` does.
+    """
+    wanted = check_fits(scheme, secret, elsewhere=elsewhere)
+    try:
+        return Encoding(scheme, wanted.make(secret.reveal()))
+    except BrokenRecord as fault:
+        raise UnknownScheme(f"no {scheme} on this system: {fault}") from None
+
+
+def check_fits(scheme: str, secret: Secret, *, elsewhere: bool = False) -> Scheme:
+    """The scheme by which `make` would encode this secret. Does no work.
+
     Raises UnknownScheme, and SecretTooLong for a secret that `verify` could never find right.
     """
     wanted = _makeable(scheme, elsewhere)
@@ -73,10 +85,7 @@ def make(scheme: str, secret: Secret, *, elsewhere: bool = False) -> Encoding:
         raise SecretTooLong(f"{scheme} takes a password of at most {wanted.longest} bytes: choose a shorter one, or another scheme")
     if not _takes_whole(wanted, presented):
         raise SecretTooLong(f"{scheme} ends a password at its first NUL byte: choose one without, or another scheme")
-    try:
-        return Encoding(scheme, wanted.make(presented))
-    except BrokenRecord as fault:
-        raise UnknownScheme(f"no {scheme} on this system: {fault}") from None
+    return wanted
 
 
 def cost(encoding: Encoding) -> Cost:
@@ -153,8 +162,8 @@ def _candidates(written: Written) -> Iterator[Scheme]:
     if not written.label:
         yield from (scheme for scheme in SCHEMES.values() if written.body.startswith(scheme.sigils))
         return
-    found = [scheme for scheme in SCHEMES.values() if written.label in (*scheme.labels, scheme.name.upper())]
-    if not found:
+    found = BY_LABEL.get(written.label)
+    if found is None:
         why = _REFUSED.get(written.label)
         raise BrokenRecord(f"scheme {written.label} is not verified: {why}" if why else f"unknown scheme {written.label[:32]!a}")
     yield from found
@@ -187,7 +196,8 @@ def _price(scheme: Scheme, text: str) -> Cost:
 
 def _bounded(scheme: Scheme, parameters: Parameters) -> Cost:
     work, memory = scheme.price(parameters)
-    profile = " ".join(filter(None, (scheme.name, ",".join(f"{name}={value}" for name, value in parameters.items()))))
+    shown = ",".join([f"{name}={value}" for name, value in parameters.items()])
+    profile = f"{scheme.name} {shown}" if shown else scheme.name
     if memory > MAX_MEMORY:
         raise BrokenRecord(f"a record of {profile} takes {memory >> 20} MiB to verify: over 128 MiB is refused")
     if work > scheme.most_work:

@@ -70,6 +70,12 @@ _IN_ORDER: tuple[Scheme, ...] = (
 
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _IN_ORDER}
 
+BY_LABEL: dict[str, tuple[Scheme, ...]] = {
+    label: tuple(scheme for scheme in _IN_ORDER if label in (*scheme.labels, scheme.name.upper()))
+    for label in {label for scheme in _IN_ORDER for label in (*scheme.labels, scheme.name.upper())}
+}
+"""What a label in braces points to."""
+
 SCRAM_SCHEMES = (scram.SHA256.name, scram.SHA1.name)
 """What serves SCRAM, and tells a password only where there is no hash of it."""
 

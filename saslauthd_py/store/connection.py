@@ -107,6 +107,11 @@ def check_version(connection: sqlite3.Connection, path: str) -> int:
     return version
 
 
+def give_room_back(connection: sqlite3.Connection) -> None:
+    """After a large write: the -wal, which had to hold all of it, is emptied. Where a reader keeps it that is for the next one to do."""
+    connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()
+
+
 def unsettled(modified: int) -> bool:
     """Whether a file with this mtime (ns) was written so lately that an equal mtime would not say that it is unchanged since."""
     return 0 <= time.time_ns() - modified < UNSETTLED

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 def restoring(path: str) -> str:
     """What brings a store back that is lost or damaged; after "; " in a line (rule C6)."""
-    return (
-        "restore it from a backup: stop the daemon, "
-        f"copy the backup to {path} (same owner, 0600), remove {path}-wal and {path}-shm, start it"
-    )
+    return f"restore it from a backup: stop the daemon, move {path}, {path}-wal and {path}-shm away, saslauthd-py restore BACKUP, start it"
 
 
 PUT_BACK = "put it back or restore it; for a first user: `saslauthd-py user add`"
@@ -31,6 +28,10 @@ class NoSuchStore(StoreError):
     """There is no database at the path, and it was not asked to be made."""
 
 
+class StoreExists(StoreError):
+    """Another process has made a store at the path while this one did."""
+
+
 class UnsafeStore(StoreError):
     """Owner, permissions or a symbolic link by which somebody else could read or replace the store (rule A7)."""
 
@@ -41,6 +42,10 @@ class NewerStore(StoreError):
 
 class BrokenStore(StoreError):
     """Not a database of ours, or a damaged one. The text says how to restore it."""
+
+
+class NoBackup(StoreError):
+    """A file that no store can be restored from."""
 
 
 class BusyStore(StoreError):

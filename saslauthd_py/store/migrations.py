@@ -6,11 +6,12 @@ import os
 import sqlite3
 import tempfile
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 
 from saslauthd_py.store import access, schema
 from saslauthd_py.store.connection import COMMAND_WAIT, check_file, check_version, reader, translated, writer
-from saslauthd_py.store.errors import BrokenStore, BusyStore, StoreError, restoring
+from saslauthd_py.store.errors import BrokenStore, BusyStore, StoreError, StoreExists, restoring
 
 
 def open_current(path: str) -> sqlite3.Connection:
@@ -31,22 +32,55 @@ def open_current(path: str) -> sqlite3.Connection:
 def create(path: str) -> None:
     """Make an empty store at `path`, and its directory where that alone is missing. One that another process makes meanwhile stays.
 
-    It is filled under another name and linked to its own: whoever finds the name finds a whole store. Raises StoreError.
+    Raises StoreError.
     """
-    directory = os.path.dirname(path)
+    with suppress(StoreExists), created(path):
+        pass
+
+
+@contextmanager
+def created(path: str) -> Iterator[str]:
+    """A new store, empty under another name, to be filled there; at the end of the block it has its own: whoever finds the name finds all.
+
+    An exception in the block, and there is no store. Raises StoreError; StoreExists where another process has made one meanwhile.
+    """
+    fresh = _begun(path)
+    try:
+        _fill(fresh)
+        yield fresh
+        _name(fresh, path)
+    finally:
+        for name in (fresh, *(fresh + side for side in access.SIDE_FILES)):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+
+
+def make_directory(path: str) -> None:
+    """The directory of a store at `path`, which is checked; made where it alone is missing. Raises StoreError."""
     try:
         with suppress(FileExistsError):
-            os.mkdir(directory, 0o700)
-        access.check_directory(path)
-        _refuse_leftovers(path)
-        fresh = _empty_file(path)
-        try:
-            _fill(fresh)
-            with suppress(FileExistsError):
-                os.link(fresh, path)
-        finally:
-            os.unlink(fresh)
-        _sync(directory)
+            os.mkdir(os.path.dirname(path), 0o700)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be made: {error.strerror}") from None
+    access.check_directory(path)
+
+
+def _begun(path: str) -> str:
+    make_directory(path)
+    _refuse_leftovers(path)
+    try:
+        return empty_file(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be made: {error.strerror}") from None
+
+
+def _name(fresh: str, path: str) -> None:
+    try:
+        sync(fresh)
+        os.link(fresh, path)
+        sync(os.path.dirname(path))
+    except FileExistsError:
+        raise StoreExists(f"{path}: another process has made it meanwhile; try again") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be made: {error.strerror}") from None
 
@@ -78,7 +112,7 @@ def _fill(path: str) -> None:
             raise StoreError(f"{path}: this file system cannot hold the store (no shared memory; a network mount?)")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
-        _apply(connection, 0)
+        apply(connection, 0)
         connection.execute("COMMIT")
 
 
@@ -87,8 +121,8 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
     try:
         version = check_version(connection, path)
         if version < len(schema.MIGRATIONS):
-            _copy(path, f"{path}.before-{len(schema.MIGRATIONS)}")
-            _apply(connection, version)
+            put_aside(path, f"{path}.before-{len(schema.MIGRATIONS)}")
+            apply(connection, version)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -96,7 +130,8 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def _apply(connection: sqlite3.Connection, version: int) -> None:
+def apply(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a store of this version to the current one, within the transaction that is open."""
     connection.create_function("os_urandom", 1, os.urandom)
     for statements in schema.MIGRATIONS[version:]:
         for statement in statements:
@@ -104,8 +139,9 @@ def _apply(connection: sqlite3.Connection, version: int) -> None:
     connection.execute(f"PRAGMA user_version={len(schema.MIGRATIONS)}")
 
 
-def _copy(path: str, to: str) -> None:
-    fresh = _empty_file(to)
+def put_aside(path: str, to: str) -> None:
+    """A copy of the store at `path`, whole or not at all, 0600, in the place of what `to` was. Raises StoreError, sqlite3.Error."""
+    fresh = empty_file(to)
     try:
         with closing(reader(path)) as source, closing(sqlite3.connect(fresh)) as copy:
             source.backup(copy)
@@ -115,17 +151,19 @@ def _copy(path: str, to: str) -> None:
     finally:
         if os.path.lexists(fresh):
             os.unlink(fresh)
-    _sync(os.path.dirname(to))
+    sync(os.path.dirname(to))
 
 
-def _empty_file(path: str) -> str:
+def empty_file(path: str) -> str:
+    """A new file beside `path`, 0600, with a name of its own. Raises OSError."""
     descriptor, name = tempfile.mkstemp(prefix=f"{os.path.basename(path)}.new-", dir=os.path.dirname(path))
     os.close(descriptor)
     return name
 
 
-def _sync(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(name: str) -> None:
+    """A file, that nobody has open; a directory: the names in it. On the disk then."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

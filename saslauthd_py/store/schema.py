@@ -73,7 +73,7 @@ _TABLES = (
 )
 
 
-def _triggers() -> tuple[str, ...]:
+def _triggers() -> dict[str, str]:
     """Every row written names its account, whoever writes: a shell as well as our commands."""
     # Below an identity or a secret that is being removed itself these find no row: what removed it has named the account.
     account_of = {
@@ -82,12 +82,16 @@ def _triggers() -> tuple[str, ...]:
         "encoding": "SELECT local, realm FROM secret JOIN identity ON identity.id = secret.identity WHERE secret.id = {row}.secret",
     }
     affected = {"INSERT": ("NEW",), "UPDATE": ("OLD", "NEW"), "DELETE": ("OLD",)}
-    return tuple(
-        f"CREATE TRIGGER {table}_{event.lower()} AFTER {event} ON {table} BEGIN"
+    return {
+        f"{table}_{event.lower()}": f"CREATE TRIGGER {table}_{event.lower()} AFTER {event} ON {table} BEGIN"
         f" INSERT INTO change (local, realm) {' UNION '.join(select.format(row=row) for row in rows)}; END"
         for table, select in account_of.items()
         for event, rows in affected.items()
-    )
+    }
+
+
+TRIGGERS = _triggers()
+"""By name."""
 
 
 _DECOY = (
@@ -101,5 +105,5 @@ _DECOY = (
     "INSERT INTO decoy VALUES (os_urandom(32))",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_TABLES + _triggers(), _DECOY)
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((*_TABLES, *TRIGGERS.values()), _DECOY)
 """`MIGRATIONS[n]` brings version n to n + 1, all of its statements in one transaction. `os_urandom(n)` is n bytes of the system's."""

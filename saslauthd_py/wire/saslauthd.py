@@ -103,6 +103,8 @@ def parse(data: bytes, limits: Limits = LIMITS) -> Request | BadRequest | None:
 
 def client_address(request: Request) -> IPv4Address | IPv6Address | None:
     """The address in the fifth field, `address;port`; None for anything else (rule D10)."""
+    if not request.client:
+        return None
     try:
         address = ip_address(request.client.partition(b";")[0].decode("ascii"))
     except ValueError:

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,35 @@ def test_a_server_that_leaves_after_the_handshake_is_unreachable(tmp_path: Path)
         *before, last = (one.said for one in findings(ldaps(f"localhost:{port}", ca_file=str(tmp_path / "certificate"))))
     assert [said.step for said in before] == ["name", "connect", "tls", "certificate"]
     assert (last.step, last.outcome, last.unreachable) == ("answer", Outcome.FAIL, True)
+
+
+@contextmanager
+def answering(said: bytes) -> Iterator[int]:
+    """A port that says this to whoever says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as client:
+                        if client.recv(4096):
+                            client.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize("start_tls", [False, True])
+@pytest.mark.parametrize("said", [b"\x15\x03\x01\x00\x02\x02\x46", b"\x30\x05\x02\x01\x01\x61\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_an_answer_that_is_no_ldap_is_a_failure(said: bytes, start_tls: bool) -> None:
+    with answering(said) as port:
+        last = findings(ldaps(servers=[f"ldap://127.0.0.1:{port}"], start_tls=start_tls, timeout="5s"))[-1]
+    assert last.said.outcome is Outcome.FAIL
 
 
 def test_other_backends_are_not_tried() -> None:

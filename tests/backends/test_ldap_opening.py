@@ -284,10 +284,33 @@ async def test_lookups_that_hang_are_left_behind_and_take_no_thread_from_others(
             await wait_all_tasks_blocked()
             assert others.borrowed_tokens == 0
             nursery.cancel_scope.cancel()
-        assert len(begun) <= reaching._LOOKUPS.total_tokens
+        assert len(begun) <= reaching.MOST_LOOKUPS
     finally:
         released.set()
-    await until(lambda: not reaching._LOOKUPS.borrowed_tokens)
+    await until(lambda: not reaching.lookups("slow.test").borrowed_tokens)
+
+
+async def test_lookups_that_hang_keep_no_other_server_from_being_reached(monkeypatch: pytest.MonkeyPatch, listening: socket.socket) -> None:
+    released = threading.Event()
+
+    def lookup(host: str, *_: object, **__: object) -> list[object]:
+        if host == "dead.test":
+            released.wait()
+            return []
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", listening.getsockname())]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    try:
+        async with trio.open_nursery() as nursery:
+            for _ in range(2 * reaching.MOST_LOOKUPS):
+                nursery.start_soon(reaching.reach, LdapServer("ldap", "dead.test", 389))
+            await wait_all_tasks_blocked()
+            with trio.fail_after(60):
+                (await reaching.reach(LdapServer("ldap", "good.test", 389))).close()
+            nursery.cancel_scope.cancel()
+    finally:
+        released.set()
+    await until(lambda: not reaching.lookups("dead.test").borrowed_tokens)
 
 
 def settings(**more: object) -> LdapSettings:

@@ -12,13 +12,14 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from saslauthd_py.backends.ldap import pool, standing
+from saslauthd_py.backends.ldap.connection import TooMuch
 from saslauthd_py.backends.ldap.directory import Answer, DirectoryFailed, LinkLost
 from saslauthd_py.backends.ldap.link import LinkBroken
 from saslauthd_py.backends.ldap.opening import Manner
 from saslauthd_py.backends.ldap.server import Server, Unreachable
 from saslauthd_py.backends.ldap.servers import Servers
 from saslauthd_py.config.settings.ldap import LdapSettings
-from saslauthd_py.wire.ldap import BindRequest, SearchRequest
+from saslauthd_py.wire.ldap import BindRequest, SearchRequest, ber
 from tests.backends.ldap_wires import (
     A_BIND,
     A_SEARCH,
@@ -109,6 +110,30 @@ async def test_d8_one_account_is_never_enough(tmp_path: Path, autojump_clock: Mo
         for _ in range(5):
             await many(server, bind("mallory"), bind("mallory"))
         assert not server.cause
+
+
+async def test_d8_entry_that_is_too_large_is_its_accounts_fault_however_the_name_is_spelled(tmp_path: Path) -> None:
+    asked_for = []
+
+    async def part(peer: Peer) -> None:
+        while True:
+            number, tag = await peer.request()
+            if tag == A_SEARCH and b"mallory" in peer.last.lower():
+                asked_for.append(number)
+                await peer.say(b"\x30\x84\x10\x00\x00\x00", ber.number(ber.INTEGER, number))
+            elif tag == A_SEARCH:
+                await peer.say(entry(number), result(number, DONE))
+            elif tag == A_BIND:
+                await peer.say(result(number, BIND))
+
+    async with asked(Fake(tmp_path / "ldapi", part)) as server:
+        for spelling in ("mallory", "Mallory", "MALLORY", "mAllory"):
+            failed, why, _ = await failing(server, search(spelling))
+            assert failed is TooMuch
+            assert "over the 1048576 that one may have" in why
+        assert not server.cause
+        assert len(asked_for) == 4  # it would be as large again
+        assert (await server.ask(search())).entries
 
 
 async def test_frozen_server_holds_nobody_longer_than_its_time_however_many_come(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -350,6 +350,13 @@ def test_a_name_of_active_directory(text: str) -> None:
     assert template.fill(alice.values(template.places)) == (b"EXAMPLE\\alice" if "\\" in text else b"alice@ad.example.org")
 
 
+@pytest.mark.parametrize("text", ["%u", "%U%R"])
+def test_b1_a_name_without_a_domain_is_no_account_of_active_directory_s(text: str) -> None:
+    template = parse_bind_name(text)
+    with pytest.raises(Unfillable, match="the login has no realm"):
+        Login(Identity("alice")).values(template.places)
+
+
 @pytest.mark.parametrize("text", ["%U", "alice", "", "%U\n@x", "%x@example.org"])
 def test_what_is_no_name_to_bind_as(text: str) -> None:
     with pytest.raises(TemplateError):
@@ -426,7 +433,11 @@ def test_no_value_that_a_template_needs_is_ever_empty(letter: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "local", [" alice", "alice ", "al  ice", "\u00a0alice", "alice\u3000", "al\u034fice", "alice\ufe0f", "al\ufffcice"]
+    "local",
+    [
+        *(" alice", "alice ", "al  ice", "\u00a0alice", "alice\u3000", "alice\u1680"),
+        *("al\u034fice", "alice\ufe0f", "al\ufffcice", "al\u0130ce"),
+    ],
 )
 @pytest.mark.parametrize("letter", ["u", "U"])
 def test_b1_a_name_that_a_directory_takes_for_another_is_refused(local: str, letter: str) -> None:

@@ -85,9 +85,18 @@ def test_g2_sub_code_counts_beside_invalid_credentials_alone() -> None:
         verdicts.of_bind(said(ResultCode.BUSY, active_directory("52e")), found=True)
 
 
-def test_g2_controller_that_reaches_no_other_is_an_outage() -> None:
-    with pytest.raises(CannotTell, match="data 51f"):
-        verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS, active_directory("51f")), found=True)
+@pytest.mark.parametrize("sub_code", ["51f", "54b", "6ba", "6bb", "6fa", "6fd", "6fe", "700", "712", "80090311"])
+def test_g2_controller_that_reaches_no_other_is_an_outage(sub_code: str) -> None:
+    with pytest.raises(CannotTell, match=f"data {sub_code}") as caught:
+        verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS, active_directory(sub_code)), found=True)
+    assert not caught.value.judged
+
+
+@pytest.mark.parametrize("words", ["unwilling to perform simple authentication", "operation restricted", "Minimum SSF not met."])
+def test_g2_server_that_lets_nobody_bind_says_nothing_of_an_account(words: str) -> None:
+    with pytest.raises(CannotTell) as caught:
+        verdicts.of_bind(said(ResultCode.UNWILLING_TO_PERFORM, words), found=True)
+    assert not caught.value.judged
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,17 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saslauthd_py import identity, passwords
-from saslauthd_py.backends.passwd_file import PasswdFileBackend, files, reading, watched
-from saslauthd_py.backends.passwd_file.files import Files
-from saslauthd_py.backends.passwd_file.watched import WatchedFile
+from saslauthd_py import identity, passwords, stamps
+from saslauthd_py.backends import passwd_file
+from saslauthd_py.backends.passwd_file import PasswdFileBackend, files, index
+from saslauthd_py.backends.passwd_file.files import Files, WatchedFile
 from saslauthd_py.config.settings import PasswdFileSettings
 from saslauthd_py.credential import Encoding
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
+from saslauthd_py.watching import reading, watched
 from tests.backends.passwd_files import ALICE, BOB, ask, backend, line, settled, sha, written
 
 
@@ -160,7 +161,7 @@ async def test_d8_faults_of_lines_are_told_once_without_the_names(path: Path, ca
 
 
 async def test_file_that_is_too_large_is_something_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LARGEST", path.stat().st_size - 1)
+    monkeypatch.setattr(passwd_file, "LARGEST", path.stat().st_size - 1)
     async with backend(path) as it:
         verdict = await ask(it)
         assert isinstance(verdict, Unavailable)
@@ -168,7 +169,7 @@ async def test_file_that_is_too_large_is_something_else(path: Path, monkeypatch:
 
 
 async def test_file_that_grows_while_it_is_read_is_not_taken_whole_into_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LARGEST", 1 << 20)
+    monkeypatch.setattr(passwd_file, "LARGEST", 1 << 20)
     monkeypatch.setattr(reading, "_unfit", lambda *_: None)  # it was small when that was asked
     os.truncate(path, 64 << 20)
     tracemalloc.start()
@@ -353,13 +354,13 @@ async def test_realm_that_is_no_plain_name_makes_no_path(home: Path, realm: str,
     written(home / ".hidden.pw", line("alice", "pw1"))
     written(home / ".pw", line("alice", "pw1"))
     looked: list[str] = []
-    look = reading.look
+    look = stamps.look
 
     def noting(path: str) -> object:
         looked.append(path)
         return look(path)
 
-    monkeypatch.setattr(reading, "look", noting)
+    monkeypatch.setattr(stamps, "look", noting)
     async with backend(home / "{realm}.pw", login="{local}") as it:
         assert await ask(it, "pw1", Identity("alice", realm)) == UnknownUser()
         assert not it._files._watched
@@ -502,7 +503,7 @@ async def test_login_is_served_while_another_s_file_is_read(home: Path, monkeypa
     started, proceed = trio.Event(), trio.Event()
     read = reading.read
 
-    def slow(source: reading.Source, before: object) -> reading.Reading:
+    def slow(source: reading.Source[index.Index], before: object) -> reading.Reading[index.Index]:
         if "other" in source.path:
             trio.from_thread.run_sync(started.set)
             trio.from_thread.run(proceed.wait)

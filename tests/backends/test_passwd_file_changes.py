@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,17 @@ import trio
 import trio.testing
 
 from saslauthd_py.backend import BackendBusy
-from saslauthd_py.backends.passwd_file import PasswdFileBackend, index, reading, watched
+from saslauthd_py.backends.passwd_file import PasswdFileBackend, index
 from saslauthd_py.backends.passwd_file.files import Home
+from saslauthd_py.backends.passwd_file.index import LARGEST
 from saslauthd_py.cache import Cache, Proof
 from saslauthd_py.credential import Encoding
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
+from saslauthd_py.stamps import Stamp
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
+from saslauthd_py.watching import reading, watched
 from tests.backends.passwd_files import ALICE, BOB, ask, backend, line, settled, written
 
 ALICE_1, ALICE_2, BOB_1 = line("alice@example.test", "pw1"), line("alice@example.test", "pw2"), line("bob@example.test", "pw1")
@@ -45,7 +49,7 @@ class Gate:
         self._read = reading.read
         monkeypatch.setattr(reading, "read", self._stop)
 
-    def _stop(self, source: reading.Source, before: object) -> reading.Reading:
+    def _stop(self, source: reading.Source[index.Index], before: object) -> reading.Reading[index.Index]:
         self.count += 1
         trio.from_thread.run_sync(self.reached.set)
         self._open.wait()
@@ -102,9 +106,9 @@ async def test_c6_two_changes_of_one_size_in_one_tick_are_both_seen(path: Path) 
 @pytest.mark.parametrize("fraction", [0, 500_000_000])
 def test_c6_file_system_of_whole_seconds_is_given_two_to_settle(fraction: int) -> None:
     second = time.time_ns() // 1_000_000_000 - 1
-    stamp = reading.Stamp(1, 1, 1, 0, second * 1_000_000_000 + fraction)
-    assert reading.is_quiet(stamp) is bool(fraction)
-    assert reading.is_quiet(stamp._replace(changed=stamp.changed - 3_000_000_000))
+    stamp = Stamp(1, 1, 1, 0, second * 1_000_000_000 + fraction)
+    assert stamp.quiet is bool(fraction)
+    assert stamp._replace(changed=stamp.changed - 3_000_000_000).quiet
 
 
 async def test_touch_forgets_nobody(path: Path) -> None:
@@ -179,7 +183,7 @@ async def test_c6_login_that_comes_while_an_older_state_is_read_waits_for_the_ne
         await ask(it)
         read = reading.read
 
-        def late(source: reading.Source, before: object) -> reading.Reading:
+        def late(source: reading.Source[index.Index], before: object) -> reading.Reading[index.Index]:
             found = read(source, before)  # type: ignore[arg-type]
             if len(seen) < 2 and found.settled:
                 seen.append(None)
@@ -256,7 +260,7 @@ async def test_half_of_a_file_that_is_being_written_calls_no_password_wrong(path
     read = reading.read
     monkeypatch.setattr(watched, "PATIENCE_WITH_HALVES", 60.0)
 
-    def while_it_is_written(source: reading.Source, before: object) -> reading.Reading:
+    def while_it_is_written(source: reading.Source[index.Index], before: object) -> reading.Reading[index.Index]:
         if states:
             path.write_bytes(states.pop(0))
         return read(source, before)  # type: ignore[arg-type]
@@ -264,7 +268,7 @@ async def test_half_of_a_file_that_is_being_written_calls_no_password_wrong(path
     async with backend(path) as it:
         assert await ask(it, "pw1", BOB) == Accepted(BOB)
         monkeypatch.setattr(reading, "read", while_it_is_written)
-        monkeypatch.setattr(reading, "is_quiet", lambda _: not states)
+        monkeypatch.setattr(Stamp, "quiet", property(lambda _: not states))
         path.write_bytes(b"")
         assert await ask(it, "pw1", BOB) == Accepted(BOB)
         assert await ask(it, "pw2") == Accepted(ALICE)
@@ -272,22 +276,22 @@ async def test_half_of_a_file_that_is_being_written_calls_no_password_wrong(path
 
 
 def test_c6_what_was_read_across_a_write_cannot_be_relied_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "is_quiet", lambda _: True)
-    source = reading.Source(str(path), lambda text: index.build(text, "auto", fold_case=True))
+    monkeypatch.setattr(Stamp, "quiet", property(lambda _: True))
+    source = reading.Source(str(path), lambda text: index.build(text, "auto", fold_case=True), index.Index.changed, LARGEST)
     assert reading.read(source, None).settled
 
     def build(text: bytes) -> index.Index:
         in_place(path)
         return source.build(text)
 
-    seen = reading.read(reading.Source(str(path), build), None)
+    seen = reading.read(replace(source, build=build), None)
     assert not seen.settled
     assert seen.stamp is None
 
 
 def test_c6_realm_that_gets_its_file_within_one_tick_of_another_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quiet = False
-    monkeypatch.setattr(reading, "is_quiet", lambda _: quiet)
+    monkeypatch.setattr(Stamp, "quiet", property(lambda _: quiet))
     home = Home(str(tmp_path))
     assert home.has(str(tmp_path / "example.test")) is False
     assert home.changed()
@@ -299,7 +303,7 @@ def test_c6_realm_that_gets_its_file_within_one_tick_of_another_is_not_missed(tm
 
 
 async def test_file_that_is_written_without_end_is_still_answered_by(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "is_quiet", lambda _: False)
+    monkeypatch.setattr(Stamp, "quiet", property(lambda _: False))
     monkeypatch.setattr(watched, "PATIENCE", 0.02)
     async with backend(path) as it:
         assert await ask(it) == Accepted(ALICE)
@@ -313,7 +317,7 @@ async def test_file_that_is_written_without_end_is_still_answered_by(path: Path,
 async def test_patience_is_longer_with_what_looks_like_a_half(
     path: Path, end: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: None
 ) -> None:
-    monkeypatch.setattr(reading, "is_quiet", lambda _: False)
+    monkeypatch.setattr(Stamp, "quiet", property(lambda _: False))
     path.write_text(ALICE_1.strip() + end)
     began = trio.current_time()
     async with backend(path) as it:
@@ -373,7 +377,7 @@ async def test_file_moved_away_and_written_anew_calls_no_password_wrong(tmp_path
     seen: list[None] = []
     monkeypatch.setattr(watched, "PATIENCE", 60.0)
 
-    def returning(source: reading.Source, before: object) -> reading.Reading:
+    def returning(source: reading.Source[index.Index], before: object) -> reading.Reading[index.Index]:
         found = read(source, before)  # type: ignore[arg-type]
         if len(seen) < 2:
             seen.append(None)

@@ -12,6 +12,7 @@ from saslauthd_py import identity
 from saslauthd_py.backends.passwd_file import index, lines
 from saslauthd_py.backends.passwd_file.index import EmptyFile, Index, NoPasswdFile
 from saslauthd_py.identity import Identity, InvalidIdentity
+from saslauthd_py.watching.watched import MOST_NAMED
 from tests.backends.passwd_files import line, sha
 
 
@@ -119,9 +120,9 @@ def test_change_is_named() -> None:
 
 
 def test_more_changes_than_can_be_named_are_everybody_s() -> None:
-    many = "".join(f"u{number}:{sha('x')}\n" for number in range(index.MOST_NAMED + 1))
+    many = "".join(f"u{number}:{sha('x')}\n" for number in range(MOST_NAMED + 1))
     assert build(many).changed(build("# none\n")) is None
-    assert len(build(many.split("\n", 1)[1]).changed(build("# none\n")) or ()) == index.MOST_NAMED
+    assert len(build(many.split("\n", 1)[1]).changed(build("# none\n")) or ()) == MOST_NAMED
 
 
 def test_hundred_thousand_lines_are_found_and_take_little_more_memory_than_the_file() -> None:

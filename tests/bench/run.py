@@ -16,7 +16,7 @@ from dataclasses import asdict
 # Last, so that an installed saslauthd_py is the one that is measured.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.bench import causes, compare, dovecot, flood, growth, hotspots, ldap, stalls, starting
+from tests.bench import causes, compare, dovecot, flood, growth, hotspots, importing, ldap, stalls, starting
 from tests.bench.bench import Bench
 from tests.bench.failures import BenchError
 from tests.bench.generator import Generator
@@ -31,6 +31,7 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Section]]] = {
     "causes": causes.run,
     "memory": growth.run,
     "start": starting.run,
+    "import": importing.run,
 }
 
 _TRIES = "; ".join(f"{tries:,} for {subject}" for subject, tries in causes.TRIES.items())

@@ -1,4 +1,4 @@
-"""The peer: Cyrus saslauthd in namespaces of its own, with its shadow mechanism and its cache, with PAM, or with LDAP.
+"""The peer: Cyrus saslauthd in namespaces of its own, with its shadow mechanism and its cache, with PAM, its own database, or LDAP.
 
 It sees a passwd and a shadow file of ours in place of the machine's.
 """
@@ -30,12 +30,20 @@ exec cat >/dev/null
 """
 """Without -d, which would log every login, and end by killing its caller's process group."""
 
-_START_PAM = f"""
+_START_IN_MACHINE = f"""
 set -e
-saslauthd -a pam -n {_PROCESSES} -m "$1"
+saslauthd -a MECHANISM -n {_PROCESSES} -m "$1"
 exec cat >/dev/null
 """
 
+_START_SASLDB = f"""
+set -e
+mount --make-rprivate / 2>/dev/null || true
+mount --bind "$1/sasldb2" /etc/sasldb2
+saslauthd -a sasldb -n {_PROCESSES} -m "$1"
+exec cat >/dev/null
+"""
+"""The file's name is compiled in; the package makes an empty one, which is what the mount needs."""
 
 _START_LDAP = f"""
 set -e
@@ -111,13 +119,22 @@ def started(directory: str, names: list[str], encoding: str) -> Iterator[Stock]:
 
 
 @contextmanager
-def started_in(machine: PamMachine) -> Iterator[Stock]:
-    """The daemon with PAM, in a machine that has its own. BenchError as `started`."""
+def started_in(machine: PamMachine, mechanism: str = "pam") -> Iterator[Stock]:
+    """The daemon in a machine that has its own accounts and PAM. BenchError as `started`."""
     check("saslauthd", "sasl2-bin")
     path = machine.directory / "daemon"
     path.mkdir(mode=0o755)
-    with contained(_START_PAM, str(path), prefix=machine.prefix) as namespace:
+    script = _START_IN_MACHINE.replace("MECHANISM", mechanism)
+    with contained(script, str(path), prefix=machine.prefix) as namespace:
         yield _ready(Stock(str(path), namespace))
+
+
+@contextmanager
+def started_sasldb(path: str) -> Iterator[Stock]:
+    """The daemon with its own database, the file `sasldb2` in the directory `path`. BenchError as `started`."""
+    check("saslauthd", "sasl2-bin")
+    with contained(_START_SASLDB, path, ("--mount", "--propagation", "unchanged")) as namespace:
+        yield _ready(Stock(path, namespace))
 
 
 @contextmanager

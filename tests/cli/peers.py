@@ -29,7 +29,10 @@ class Peer(threading.Thread):
 
     def run(self) -> None:
         for reply in self._replies:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # closed, and nobody has come
             with connection:
                 if reply is None:
                     select.select([connection], [], [])  # the request is there, unread: the close resets the connection
@@ -46,6 +49,7 @@ class Peer(threading.Thread):
         return [request for request in parsed if isinstance(request, Request)]
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends an accept for which nobody comes any more
         self.join()
         self._listener.close()
 

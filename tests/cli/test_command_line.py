@@ -39,6 +39,9 @@ def test_commands_are_those_of_this_issue() -> None:
         *("serve", "demo", "test", "decode", "hash", "verify"),
         *("status", "reload", "cache flush", "unblock", "monitor", "front"),
         *(f"user {verb}" for verb in users.split()),
+        *("import", "export", "backup", "restore"),
+        "setup",
+        "doctor",
         *(f"config {verb}" for verb in ("check", "convert", "show", "schema")),
     }
 

@@ -31,7 +31,13 @@ MODELS: list[tuple[str, type[BaseModel]]] = [
 OTHER_BACKENDS = {
     "#[backend.system]": BACKENDS["pam"],
     "#[backend.machine]": BACKENDS["shadow"],
+    "#[backend.nis]": BACKENDS["getpwent"],
+    "#[backend.realm]": BACKENDS["kerberos"],
+    "#[backend.old]": BACKENDS["saslauthd"],
     "#[backend.file]": BACKENDS["passwd_file"],
+    "#[backend.mail]": BACKENDS["imap"],
+    "#[backend.page]": BACKENDS["http_form"],
+    "#[backend.original_users]": BACKENDS["sasldb"],
 }
 """They stand behind a `#`, with those of their keys that the one before has not explained."""
 

@@ -95,7 +95,7 @@ def test_b2_a_file_for_each_realm_keeps_the_realm_although_its_login_has_none() 
         parse(site(keys % "passwd", "'*'"), "FILE")
 
 
-@pytest.mark.parametrize("kind", ["pam", "shadow"])
+@pytest.mark.parametrize("kind", ["pam", "shadow", "getpwent", "kerberos"])
 def test_b2_the_system_s_users_are_not_those_of_every_realm(kind: str) -> None:
     with pytest.raises(ConfigurationError, match="ignore_realm"):
         parse(site(f"type = '{kind}'", "'*'"), "FILE")

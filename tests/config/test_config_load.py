@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saslauthd_py.config.load import DEFAULT_PATH, ConfigurationError, Problem, check, load, parse
-from saslauthd_py.config.settings import Listen, Settings
+from saslauthd_py.config.settings import BACKENDS, Listen, Settings
 from tests.config.samples import BACKEND, LISTEN, ROUTE, SMALL, complaints
 
 SECOND_LISTEN = LISTEN.replace("mux", "mux2")
+
+KINDS = " or ".join(", ".join(f'"{name}"' for name in BACKENDS).rsplit(", ", 1))
 
 
 def test_the_default_path() -> None:
@@ -71,7 +73,7 @@ max_entries = 5
         '7: listen[0].path: must be an absolute path, not "mux"',
         '8: listen[0].mode: must be an octal mode in quotes, such as "0660", not a whole number',
         f"11: failure.delay: must be at most 4s, not 5s{LONG_DELAY}",
-        '14: backend.users.type: must be "store", "passwd_file", "pam", "shadow" or "ldap", not "sotre" (did you mean "store"?)',
+        f'14: backend.users.type: must be {KINDS}, not "sotre" (did you mean "store"?)',
         "19: route[0].service: must be a string in quotes or a list of them, not a whole number",
         '20: route[0].backends[0]: there is no [backend.usres] (did you mean "users"?)',
         "21: route[0].password: unknown key; known here: realm, service, listener, backends, next_on, ignore_realm",
@@ -86,9 +88,7 @@ def test_a_missing_key_has_the_line_of_its_table() -> None:
         "9: route[0].realm: is missing; it has no default",
         "9: route[0].backends: is missing; it has no default",
     ]
-    assert complaints(f"{LISTEN}[backend.users]\n{ROUTE}") == [
-        '4: backend.users.type: is missing; it must be "store", "passwd_file", "pam", "shadow" or "ldap"'
-    ]
+    assert complaints(f"{LISTEN}[backend.users]\n{ROUTE}") == [f"4: backend.users.type: is missing; it must be {KINDS}"]
 
 
 def test_a_key_of_another_section_is_sent_there() -> None:
@@ -199,7 +199,7 @@ def test_what_is_wrong_in_itself_is_there_all_the_same() -> None:
     text = f'{LISTEN}mod = "0660"\n[backend.users]\ntipe = "store"\n{ROUTE}listener = "/run/saslauthd/mux"\n'
     assert complaints(text) == [
         '4: listen[0].mod: unknown key (did you mean "mode"?)',
-        '5: backend.users.type: is missing; it must be "store", "passwd_file", "pam", "shadow" or "ldap"',
+        f"5: backend.users.type: is missing; it must be {KINDS}",
     ]
     text = f'[[listen]]\nprotocol = "saslauthd"\npth = "/run/a"\n{BACKEND}{ROUTE}listener = "/run/a"\n'
     assert complaints(text) == ["1: listen[0].path: is missing; it has no default", '3: listen[0].pth: unknown key (did you mean "path"?)']

@@ -209,7 +209,9 @@ def test_fastbind_is_a_dn_template() -> None:
     assert keys(f"{text}{BASE}{BY_FILTER}")["group_base"] == "dc=x"
     assert keys(f"{text}{BY_FILTER}")["group_base"] == ""
     told = notes(f"{text}{GROUP}")
-    assert "1: ldap_auth_method: the group is looked at as the user who logs in, as the original did" in told
+    asked = "1: ldap_auth_method: the group is looked at {}, before the password; the original did as the user who logs in"
+    assert asked.format("anonymously, which may need an ldap_bind_dn") in told
+    assert asked.format("as ldap_bind_dn") in notes(f"{text}{GROUP}ldap_bind_dn: cn=x\nldap_password: y\n")
 
 
 def test_logins_with_their_realm() -> None:

@@ -6,18 +6,17 @@ A difference that is of no kind here is a fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from tests.interop import differing
 from tests.interop import directory_tree as tree
+from tests.interop.differing import ACCEPTED, OUTAGE, REFUSED
 from tests.interop.ldap_logins import USERS, Attempt
 
 TAKEN = 127
 """Bytes of a password that stock takes."""
-
-OUTAGE, REFUSED, ACCEPTED = ("NO", "closed"), ("OK", "NO"), ("NO", "OK")
-"""Stock's answer and ours. Closed without an answer is an outage."""
 
 _IN_A_DN = re.compile(rb'[,+"\\<>;=]|^[# ]| $')
 """What means something in a DN."""
@@ -66,15 +65,7 @@ class Seen:
         return any(pattern.match(value) for person in self.people for value in person.stored or ())
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of difference. `answers`: as they may be; `applies` to a login and a configuration."""
-
-    name: str
-    why: str
-    answers: tuple[tuple[str, str], ...]
-    applies: Callable[[Seen], bool]
-
+Kind = differing.Kind[Seen]
 
 KINDS = (
     Kind(
@@ -174,7 +165,7 @@ def kind_of(seen: Seen) -> Kind | None:
     """The first that it is of. None: it is a fault; so is a login that we accept with any but the right password."""
     if seen.answers[1] == "OK" and not seen.right:
         return None
-    return next((kind for kind in KINDS if seen.answers in kind.answers and kind.applies(seen)), None)
+    return differing.first(KINDS, seen.answers, seen)
 
 
 def _passwords(person: tree.Person) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.bench import stock
 from tests.interop import directory_tree as tree
 from tests.interop.daemon import GROUP, USER, Daemon, listener, searchable
+from tests.interop.differing import Difference, summed, told_faults
 from tests.interop.ldap_differences import KINDS, Kind, Seen, kind_of
 from tests.interop.ldap_logins import USERS, Attempt, attempts
 from tests.interop.mux import exchange
@@ -29,9 +30,6 @@ from tests.interop.slapd import Slapd, slapd
 
 CLIENTS = 32
 """Logins at once: an outage is told a second after its request at the earliest."""
-
-EXAMPLES = 3
-"""Of each group of differences, how many are shown."""
 
 _OURS = """\
 {listener}
@@ -83,32 +81,23 @@ class Configuration:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One login to which the two said different things: OK, NO, nothing (closed without an answer), or what went wrong."""
-
-    attempt: Attempt
-    one: str
-    other: str
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """All logins of one configuration. `told`: the answers of the first daemon."""
 
     configuration: Configuration
     told: Counter[str]
-    differences: tuple[Difference, ...]
+    differences: tuple[Difference[Attempt], ...]
 
     def meant(self) -> Counter[str]:
         """How many differences there are of each kind that is meant."""
         kinds = (self._kind(difference) for difference in self.differences)
         return Counter(kind.name for kind in kinds if kind is not None)
 
-    def faults(self) -> list[Difference]:
+    def faults(self) -> list[Difference[Attempt]]:
         """The others."""
         return [difference for difference in self.differences if self._kind(difference) is None]
 
-    def _kind(self, difference: Difference) -> Kind | None:
+    def _kind(self, difference: Difference[Attempt]) -> Kind | None:
         answers = difference.one, difference.other
         return kind_of(Seen(self.configuration.keys, self.configuration.fails, difference.attempt, answers))
 
@@ -238,18 +227,7 @@ def told(outcome: Outcome) -> str:
     faults = outcome.faults()
     lines = [f"{outcome.configuration.name}: {outcome.told.total()} logins, stock says {counts}; {len(faults)} differ"]
     lines += [f"    {count} x as meant: {name}" for name, count in outcome.meant().items()]
-    groups: dict[tuple[str, str, str], list[Difference]] = {}
-    for difference in faults:
-        groups.setdefault((difference.attempt.kind, difference.one, difference.other), []).append(difference)
-    for (kind, one, other), alike in groups.items():
-        lines.append(f"    {len(alike)} x {kind}: stock {one}, the other {other}")
-        lines += [f"        {difference.attempt}" for difference in alike[:EXAMPLES]]
-    return "\n".join(lines)
-
-
-def summed(meant: Counter[str]) -> str:
-    """All kinds of differences that are meant, how often each has come, and why it is."""
-    return "\n".join(f"{meant[kind.name]:6}  {kind.name}: {kind.why}" for kind in KINDS)
+    return "\n".join((*lines, *told_faults(faults)))
 
 
 def main() -> int:
@@ -267,7 +245,7 @@ def main() -> int:
             logins += outcome.told.total()
             faults += len(outcome.faults() if arguments.beside == "ours" else outcome.differences)
             meant += outcome.meant()
-    print(f"{logins} logins, {faults} differ; as meant {meant.total()}:\n{summed(meant)}")
+    print(f"{logins} logins, {faults} differ; as meant {meant.total()}:\n{summed(KINDS, meant)}")
     return 1 if faults else 0
 
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ class Slapd:
         """SIGSTOP: the kernel takes connections and bytes for it, and nobody answers."""
         os.kill(self.pid, signal.SIGSTOP)
         self._frozen = True
+        while any(_state(thread) != "T" for thread in Path(f"/proc/{self.pid}/task").iterdir()):
+            time.sleep(0.001)  # a thread on another core goes on for a moment
 
     def thaw(self) -> None:
         """SIGCONT: it answers everything that has come meanwhile."""
@@ -219,6 +222,10 @@ def black_hole() -> Iterator[BlackHole]:
             thread.join()
             for connection in hole.connections:
                 connection.close()
+
+
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(") ")[2][0]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.interop import directory_tree as tree
 from tests.interop import ldap_differences
-from tests.interop.ldap_differential import Configuration, Difference, compare, ours_with, run, stock_with, summed, told
+from tests.interop.differing import Difference, summed
+from tests.interop.ldap_differential import Configuration, compare, ours_with, run, stock_with, told
 from tests.interop.ldap_logins import INJECTIONS, KINDS, PLAIN, Attempt, attempts
 
 LOGIN = Attempt("right", b"alice", b"pw1", b"smtp", b"example.test")
@@ -38,7 +39,7 @@ def test_ours_beside_stock_differs_only_as_is_meant(machine: Path) -> None:
     for outcome in run(directory, ours_with, 64, 5):
         assert outcome.faults() == [], told(outcome)
         meant += outcome.meant()
-    assert meant.keys() == {kind.name for kind in ldap_differences.KINDS}, summed(meant)
+    assert meant.keys() == {kind.name for kind in ldap_differences.KINDS}, summed(ldap_differences.KINDS, meant)
 
 
 @contextmanager

@@ -254,12 +254,15 @@ def test_a4_a_changed_byte_of_a_frame_with_a_worker_costs_that_worker_only(machi
         assert len(workers_of(daemon)) == 2
 
 
-def test_shadow_is_asked_by_workers_too(machine: PamMachine) -> None:
+@pytest.mark.parametrize("kind", ["shadow", "getpwent"])
+def test_other_databases_are_asked_by_workers_too(machine: PamMachine, kind: str) -> None:
+    if kind == "getpwent":
+        machine.account("alice", hashed("pw1"), shadowed=False)
     with tempfile.TemporaryDirectory(dir=machine.directory, prefix="site-") as directory:
         os.chmod(directory, 0o755)  # noqa: S103 - as above
         site = Site(Path(directory))
         site.configure()
-        text = site.configuration.read_text().replace('type = "pam"', 'type = "shadow"')
+        text = site.configuration.read_text().replace('type = "pam"', f'type = "{kind}"')
         site.configuration.write_text(re.sub(r"(?m)^services = .*$", "", text))
         daemon = Daemon(site.configuration, [*machine.prefix, *program()])
         daemon.start()
@@ -270,3 +273,4 @@ def test_shadow_is_asked_by_workers_too(machine: PamMachine) -> None:
             daemon.wait_for_line("rejected", "user=nobody-here", "reason=unknown-user")
         finally:
             daemon.stop()
+            machine.account("alice", hashed("pw1"))

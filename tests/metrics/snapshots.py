@@ -9,7 +9,7 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.metrics import Counters, Where
 from saslauthd_py.metrics.families import text
 from saslauthd_py.metrics.process import Process
-from saslauthd_py.metrics.snapshot import Pool, Requests, Snapshot, Turns
+from saslauthd_py.metrics.snapshot import Comparison, Pool, Requests, Snapshot, Turns
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
 
 MUX, PWCHECK, AUTH = "/run/saslauthd/mux", "/run/pwcheck/pwcheck", "127.0.0.1:12345"
@@ -56,6 +56,7 @@ def snapshot(counters: Counters) -> Snapshot:
         lines_dropped=11,
         generation=3,
         reload_failed=True,
+        compared={"old": Comparison(31, 2, 5, 7)},
     )
 
 

@@ -24,6 +24,7 @@ COUNTERS = {
     "cache_misses": (),
     "admission_refused": ("limit",),
     "workers_ended": ("backend", "how"),
+    "compared": ("backend", "result"),
     "log_lines_dropped": (),
     "faults": (),
 }
@@ -77,6 +78,10 @@ def test_numbers_are_those_that_were_counted() -> None:
     assert number(text, "cache_misses_total") == len(Reason) + 4
     assert number(text, "backend_waiting", backend="system") == 17
     assert number(text, "backend_readable", backend="users") == 1
+    assert number(text, "compared_total", backend="old", result="alike") == 31
+    assert number(text, "compared_total", backend="old", result="different") == 2
+    assert number(text, "compared_total", backend="old", result="unanswered") == 5
+    assert number(text, "compared_total", backend="old", result="left-out") == 7
     assert number(text, "backend_failing", backend="system") == 6
     assert number(text, "workers", backend="system", state="busy") == 3
     assert number(text, "workers_ended_total", backend="system", how="failed") == 2

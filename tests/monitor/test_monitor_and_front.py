@@ -282,7 +282,7 @@ def test_the_front_goes_by_the_very_text_that_the_monitor_has_read(site: Site) -
     daemon.stop()
 
 
-@pytest.mark.parametrize("kind", ["pam", "shadow"])
+@pytest.mark.parametrize("kind", ["pam", "shadow", "getpwent"])
 def test_without_root_a_backend_that_needs_it_is_a_configuration_error(kind: str, site: Site) -> None:
     site.configure([f'[[listen]]\nprotocol = "saslauthd"\npath = "{site.directory}/mux"\n'])
     text = site.configuration.read_text().replace('[backend.users]\ntype = "store"', f'[backend.users]\ntype = "{kind}"')

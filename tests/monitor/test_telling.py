@@ -33,3 +33,18 @@ def test_whatever_is_said_is_one_line_in_the_daemon_s_name(capfd: pytest.Capture
     say("a \udcff")
     say("b", logging.WARNING)
     assert capfd.readouterr().err == "ERROR saslauthd-py: a \\udcff\nWARNING saslauthd-py: b\n"
+
+
+def test_a_line_that_nobody_can_read_is_lost_and_ends_nobody() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    before = os.dup(2)
+    os.dup2(writing, 2)
+    try:
+        say("a")
+        os.close(2)
+        say("b")
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(writing)

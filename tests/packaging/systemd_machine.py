@@ -1,4 +1,6 @@
-"""A systemd of its own: process 1 of private namespaces, with the project's units and none of this machine's. Nothing outside changes."""
+"""A systemd of its own: process 1 of private namespaces, with the project's units and, of this machine's, those that Debian makes of
+/etc/init.d, all of them stopped. Nothing outside changes.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,18 @@ exec unshare --mount --propagation private --pid --fork --kill-child --mount-pro
 mount -t tmpfs -o mode=755 tmpfs "$0/over"
 mkdir "$0/over/etc" "$0/over/work"
 mount -t overlay -o "lowerdir=/etc,upperdir=$0/over/etc,workdir=$0/over/work" overlay /etc
-for place in /dev/shm /run /var/lib /var/log /usr/local/sbin /sys/fs/cgroup; do mount -t tmpfs -o mode=755 tmpfs $place; done
+for place in /dev/shm /etc/systemd/system /run /var/backups /var/lib /var/log /var/spool /usr/local/sbin /sys/fs/cgroup; do
+    mount -t tmpfs -o mode=755 tmpfs $place
+done
+chmod 1777 /dev/shm
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount --make-rshared /
 mkdir /run/systemd /run/systemd/system
 cp "$0/saslauthd-py" /usr/local/sbin/
 systemd-sysusers "$0/units/saslauthd-py.sysusers"
 python3 -c "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack(\\"16sh22x\\", b\\"lo\\", 0x49))"
-export container=test SYSTEMD_UNIT_PATH="$0/units"
+export container=test SYSTEMD_GENERATOR_PATH="$0/generators"
+export SYSTEMD_UNIT_PATH="/etc/systemd/system:$0/units:/run/systemd/generator.late"
 exec SYSTEMD --system --unit=basic.target --log-target=console --log-level=info --show-status=no
 ' "$2"
 """.replace("SYSTEMD --", f"{SYSTEMD} --")
@@ -162,6 +168,8 @@ def _furnish(directory: Path) -> None:
         (units / f"{unit}.d").mkdir()
         log = directory / f"{unit}.log"
         (units / f"{unit}.d" / "log.conf").write_text(f"[Service]\nStandardOutput=append:{log}\nStandardError=append:{log}\n")
+    (directory / "generators").mkdir()
+    (directory / "generators" / "sysv").symlink_to(f"{SYSTEMD.removesuffix('systemd')}system-generators/systemd-sysv-generator")
     for target in _TARGETS:
         (units / f"{target}.target").write_text("[Unit]\nDefaultDependencies=no\n")
     package = Path(saslauthd_py.__file__).resolve().parents[1]

@@ -373,6 +373,6 @@ def test_c6_a_damaged_store_is_told_with_all_that_restores_it(path: str) -> None
     error = sqlite3.DatabaseError("said")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     assert str(store_error(path, error)) == (
-        f"{path}: damaged (said); restore it from a backup: stop the daemon, copy the backup to {path} (same owner, 0600), "
-        f"remove {path}-wal and {path}-shm, start it"
+        f"{path}: damaged (said); restore it from a backup: stop the daemon, move {path}, {path}-wal and {path}-shm away, "
+        "saslauthd-py restore BACKUP, start it"
     )

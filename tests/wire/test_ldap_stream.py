@@ -70,7 +70,7 @@ def test_g3_an_answer_may_have_as_many_bytes_as_the_limit_says_and_not_one_more(
         assert message.size == size
         stream = ldap.Stream(limit)
         stream.feed(entry(size + 1))
-        assert taken(stream) == [ldap.Fault(f"an answer of {size + 1} bytes, over the {limit} that one may have")]
+        assert taken(stream) == [ldap.Fault(f"an answer of {size + 1} bytes, over the {limit} that one may have", message.number)]
         assert stream.pending == 0
 
 

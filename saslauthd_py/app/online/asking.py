@@ -49,6 +49,8 @@ def asked(connection: ldap3.Connection, settings: LdapSettings) -> Iterator[Said
     """All steps, up to one without which the rest means nothing."""
     try:
         yield from _Questions(connection, settings).all()
+    except (LookupError, TypeError, ValueError):  # what ldap3 makes of an answer that is none
+        yield failed("answer", "the server answers with what is no LDAP: is it the right port, and does it want TLS there?")
     except LDAPExceptionError:  # its text may hold what was sent
         yield unreachable("answer", f"the connection was lost, or no answer came within {settings.timeout:g} s; does it want TLS there?")
 

@@ -32,6 +32,9 @@ _EXPIRED, _NOT_YET = 10, 9
 _OTHER_NAME = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
+_NO_ANSWER = (LDAPExceptionError, LookupError, TypeError, ValueError)
+"""What ldap3 raises where no answer comes, or one that is no LDAP."""
+
 Reached = Generator[Said, None, ldap3.Connection | None]
 """What was found on the way, and at its end the connection; None: there is none, and the last that was said is why."""
 
@@ -45,7 +48,7 @@ def reached(server: LdapServer, settings: LdapSettings, manner: Manner) -> Reach
     way = _Way(server, settings, manner.context)
     try:
         connection = way.open()
-    except (LDAPExceptionError, OSError):
+    except (*_NO_ANSWER, OSError):
         yield way.fault()
         return None
     if way.has_tls:
@@ -173,7 +176,7 @@ class _Way:
         context.check_hostname = False
         try:
             connection = _Way(self._server, self._settings, context).open()
-        except (LDAPExceptionError, OSError):
+        except (*_NO_ANSWER, OSError):
             return ""
         names = _alternatives(connection.socket.getpeercert())
         connection.strategy.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from saslauthd_py import identity, trace
 from saslauthd_py.backend import Attempt
 from saslauthd_py.backends.ldap import conversation
@@ -58,8 +56,8 @@ class LdapBackend:
             return _unfillable(error)
         except (DirectoryFailed, CannotTell) as error:
             return Unavailable(str(error), judged=login.judged)
-        if isinstance(verdict, Accepted) and not self._settings.cache:
-            return replace(verdict, replayable=False)  # a server may take one-time passwords, and nobody can see it
+        if isinstance(verdict, Accepted) and not self._settings.cache:  # a server may take one-time passwords, and nobody can see it
+            return Accepted(verdict.identity, sole=verdict.sole, replayable=False)
         return verdict
 
     async def pretend(self, secret: Secret) -> None:

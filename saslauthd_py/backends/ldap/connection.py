@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import trio
 
-from saslauthd_py.backends.ldap.link import Link, LinkBroken
+from saslauthd_py.backends.ldap.link import Link, LinkBroken, Silent
+from saslauthd_py.backends.ldap.waits import Waiter, Waits
 from saslauthd_py.wire.ldap import (
     MAX_NUMBER,
     NOTICE_OF_DISCONNECTION,
@@ -58,6 +59,10 @@ LAST: dict[type[Request], type[Result]] = {
 """By request, the answer that is its last; to all but a search the only one."""
 
 
+class TooMuch(LinkBroken):
+    """The answer to this very request is more than one may be, and would be again: a fault of what was asked for, not of the server."""
+
+
 class Reply:
     """All that came for one request."""
 
@@ -69,16 +74,22 @@ class Reply:
 
 
 class _Asked:
-    """A request under way. `size`: the bytes of the answers that are not the last."""
+    """A request under way. `size`: the bytes of the answers that are not the last; `too_much`: one of them is over what one may have."""
 
-    __slots__ = ("answered", "entries", "last", "result", "size")
+    __slots__ = ("entries", "last", "result", "size", "too_much", "waiter", "waits")
 
-    def __init__(self, last: type[Result]) -> None:
+    def __init__(self, last: type[Result], waits: Waits) -> None:
         self.last = last
+        self.waits = waits
+        self.waiter: Waiter = trio.lowlevel.current_task()
         self.entries: list[SearchResultEntry] = []
         self.size = 0
+        self.too_much = False
         self.result: Result | None = None
-        self.answered = trio.Event()
+
+    def end(self) -> None:
+        """There is nothing more to wait for."""
+        self.waits.wake(self.waiter)
 
 
 class Connection:
@@ -115,27 +126,34 @@ class Connection:
         finally:
             self._end("the daemon is stopping")
 
-    async def ask(self, request: Request) -> Reply:
-        """Send it, and wait for its answer. Raises LinkBroken: no answer will come. Cancelled, it is abandoned.
+    async def ask(self, request: Request, waits: Waits | None = None) -> Reply:
+        """Send it, and wait for its answer, as one of `waits`. Cancelled, it is abandoned.
 
-        A bind that was cancelled is not over for the server: the caller closes the connection (rule G3).
+        Raises LinkBroken: no answer will come; TooMuch; Silent: none has come in time. A bind that was cancelled or too slow is not over
+        for the server: the caller closes the connection (rule G3).
         """
         if self.lost:
             raise LinkBroken(self.lost)
         number = self._next_number()
         message = encode(number, request)
-        asked = self._asked[number] = _Asked(LAST[type(request)])
+        asked = self._asked[number] = _Asked(LAST[type(request)], Waits() if waits is None else waits)
         try:
-            self._link.send(message)
-            await asked.answered.wait()
+            if asked.last is SearchResultDone:
+                self._link.send_soon(message)  # other logins' searches leave with it
+            else:
+                self._link.send(message)
+            in_time = await asked.waits.wait()
         except LinkBroken as error:
             self._end(str(error))
             raise
         except trio.Cancelled:
             self._abandon(number)
             raise
+        if not in_time:
+            self._abandon(number)
+            raise Silent(f"no answer within {asked.waits.seconds:g} s")
         if asked.result is None:
-            raise LinkBroken(self.lost)
+            raise (TooMuch if asked.too_much else LinkBroken)(self.lost)
         return Reply(asked.result, tuple(asked.entries))
 
     def close(self, why: str = "closed") -> None:
@@ -166,6 +184,8 @@ class Connection:
         """Raises LinkBroken for what is no answer to what was asked."""
         while message := self._stream.next_message():
             if isinstance(message, Fault):
+                if message.number in self._asked:
+                    self._asked[message.number].too_much = True
                 raise LinkBroken(message.text)
             self._take(message)
 
@@ -179,7 +199,7 @@ class Connection:
             self._held -= asked.size
             self._unasked = 0
             asked.result = answer
-            asked.answered.set()
+            asked.end()
         elif asked.last is not SearchResultDone or isinstance(answer, Result):
             raise LinkBroken("answers with another operation than it was asked for")
         else:
@@ -229,7 +249,7 @@ class Connection:
         self._link.close()
         asked, self._asked = self._asked, {}
         for each in asked.values():
-            each.answered.set()
+            each.end()
 
 
 def told(result: Result) -> str:

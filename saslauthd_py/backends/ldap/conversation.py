@@ -54,7 +54,8 @@ class Conversation:
         def facts() -> dict[str, Fact]:
             return {"base": shown(base), "scope": search.scope.name.lower(), "filter": text(search.filter, values)}
 
-        return await _noted("ldap-search", facts, self.directory.search(SearchRequest(search, base, values)))
+        question = self.directory.search(SearchRequest(search, base, values))
+        return await (_noted("ldap-search", facts, question) if trace.recorded() else question)
 
     async def compare(self, dn: bytes, attribute: bytes, value: bytes) -> Answer:
         """Ask whether an entry has this value."""
@@ -62,12 +63,14 @@ class Conversation:
         def facts() -> dict[str, Fact]:
             return {"dn": shown(dn), "attribute": shown(attribute), "value": shown(value)}
 
-        return await _noted("ldap-compare", facts, self.directory.compare(CompareRequest(dn, attribute, value)))
+        question = self.directory.compare(CompareRequest(dn, attribute, value))
+        return await (_noted("ldap-compare", facts, question) if trace.recorded() else question)
 
     async def bind(self, dn: bytes, *, found: bool) -> Rejected | UnknownUser | None:
         """Bind as this entry, as `verdicts.of_bind` has it: this answer decides, and nothing else (rule G1)."""
         try:
-            answer = await _noted("ldap-bind", lambda: {"dn": shown(dn)}, self.directory.bind(BindRequest(dn, self.secret)))
+            question = self.directory.bind(BindRequest(dn, self.secret))
+            answer = await (_noted("ldap-bind", lambda: {"dn": shown(dn)}, question) if trace.recorded() else question)
             refused = verdicts.of_bind(answer, found=found)
         except (LinkLost, CannotTell) as error:
             self.judged |= isinstance(error, LinkLost) or error.judged
@@ -87,14 +90,12 @@ async def _noted(step: str, facts: Callable[[], dict[str, Fact]], question: Awai
     try:
         answer = await question
     except DirectoryFailed as error:
-        if trace.recorded():
-            trace.note(step, **facts(), failed=str(error), ms=_ms(began))
+        trace.note(step, **facts(), failed=str(error), ms=_ms(began))
         raise
-    if trace.recorded():
-        said: dict[str, Fact] = {"server": answer.server, "result": describe(answer.code), "diagnostic": answer.diagnostic}
-        if step == "ldap-search":
-            said["found"] = [shown(entry.name) for entry in answer.entries]
-        trace.note(step, **facts(), **said, ms=_ms(began))
+    said: dict[str, Fact] = {"server": answer.server, "result": describe(answer.code), "diagnostic": answer.diagnostic}
+    if step == "ldap-search":
+        said["found"] = [shown(entry.name) for entry in answer.entries]
+    trace.note(step, **facts(), **said, ms=_ms(began))
     return answer
 
 

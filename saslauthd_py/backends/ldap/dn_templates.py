@@ -82,13 +82,24 @@ def parse_dn(text: str, known: AbstractSet[str] = LOGIN_TOKENS) -> DnTemplate:
 
 
 def parse_bind_name(text: str, known: AbstractSet[str] = LOGIN_TOKENS) -> DnTemplate | NameTemplate:
-    """As `parse_dn`, or, without any `=`, a name of Active Directory's. Raises TemplateError."""
+    """As `parse_dn`, or, without any `=`, a name of Active Directory's. Raises TemplateError.
+
+    Such a name has a domain: alone, it would be anybody's who has it for a display name.
+    """
     if "=" in text:
         return parse_dn(text, known)
     if not text.isprintable() or not ("@" in text or "\\" in text or "%u" in text or "%R" in text):
         example = f"{quoted('uid=%U,ou=people,dc=example,dc=org')} or {quoted('%U@ad.example.org')}"
         raise TemplateError(f"{quoted(text)} is no DN with tokens and no name of Active Directory's, such as {example}")
-    return NameTemplate(pieces(text, known, str.encode, text))
+    name = pieces(text, known, str.encode, text)
+    return NameTemplate(name if "@" in text or "\\" in text else tuple(piece for each in name for piece in _with_domain(each)))
+
+
+def _with_domain(piece: bytes | Place) -> Value:
+    """%u and %R are nothing more than that where the login has no realm; here that refuses the login."""
+    if piece == Place("u"):
+        return Place("U"), b"@", Place("r")
+    return (b"@", Place("r")) if piece == Place("R") else (piece,)
 
 
 def escaped(value: bytes) -> bytes:

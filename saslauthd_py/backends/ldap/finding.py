@@ -35,6 +35,7 @@ class Finder:
 
     def __init__(self, settings: LdapSettings, base: DnTemplate, filter: Filter, attributes: tuple[bytes, ...] = NO_ATTRIBUTES) -> None:  # noqa: A002 - what RFC 4511 calls it
         self._base = base
+        self._only_base = None if base.places else base.fill({})
         scope, limit = Scope[settings.scope.upper()], math.ceil(settings.timeout)
         self._search = Search(filter, scope, attributes, size_limit=_ENOUGH, time_limit=limit)
         self._told: Recent[tuple[bytes, ...], bool] = Recent(_QUIET, _MOST_TOLD)
@@ -45,7 +46,7 @@ class Finder:
         More than one is a fault of the directory or of the filter, and nobody's wrong password. A base that only this login would have
         need not be there.
         """
-        base = self._base.fill(login.values)
+        base = self._base.fill(login.values) if self._only_base is None else self._only_base
         answer = await login.search(self._search, base, login.values)
         if verdicts.names_no_entry(answer) and self._base.places:
             return None

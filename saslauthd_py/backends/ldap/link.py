@@ -18,6 +18,10 @@ class LinkBroken(Exception):
     """The server is not there, has gone, or is not who its certificate should say. Its text is one line, without the server's name."""
 
 
+class Silent(LinkBroken):
+    """The server has not answered in time."""
+
+
 class Link:
     """A connected socket, non-blocking, which this object closes. While others send, `keep_sending` must run."""
 
@@ -30,6 +34,10 @@ class Link:
     def send(self, data: bytes) -> None:
         """Now as far as the socket takes it, the rest by `keep_sending`. Raises LinkBroken."""
         self._push(data if self._tls is None else self._tls.encrypted(data))
+
+    def send_soon(self, data: bytes) -> None:
+        """As `send`, but by `keep_sending`: all that comes before its turn leaves at once. Raises LinkBroken."""
+        self._keep(data if self._tls is None else self._tls.encrypted(data))
 
     async def receive(self) -> bytes:
         """What has come; b"": the server has ended the connection. Raises LinkBroken, also once closed. Cancellation loses nothing."""
@@ -70,11 +78,12 @@ class Link:
         """Return when all has been sent. Raises LinkBroken. Not while `keep_sending` runs."""
         while self._unsent:
             self._check_open()
-            try:
-                await trio.lowlevel.wait_writable(self._socket)
-            except trio.ClosedResourceError:
-                raise LinkBroken("closed") from None
             del self._unsent[: self._send_some(self._unsent)]
+            if self._unsent:
+                try:
+                    await trio.lowlevel.wait_writable(self._socket)
+                except trio.ClosedResourceError:
+                    raise LinkBroken("closed") from None
 
     def close(self) -> None:
         """Any number of times; who waits for bytes here gets LinkBroken."""
@@ -107,6 +116,9 @@ class Link:
             if sent == len(data):
                 return
             data = data[sent:]
+        self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
         self._unsent += data
         if len(self._unsent) > MOST_UNSENT:
             raise LinkBroken("does not read what it is sent")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from functools import cache
 from ipaddress import ip_address
 
 import trio
@@ -15,8 +16,8 @@ from saslauthd_py.config.settings.ldap_server import LdapServer
 HEAD_START = 0.25
 """Seconds that an address of a name has to itself before the next one is tried beside it (RFC 8305 section 8)."""
 
-_LOOKUPS = trio.CapacityLimiter(4)
-"""Threads that look up names. A lookup cannot be ended, only left behind: those that hang never take the place of other work."""
+MOST_LOOKUPS = 4
+"""Threads that look up one name."""
 
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds, seconds and tries: so that what stands between does not forget a link that nobody uses, and one that is dead is known to be."""
@@ -44,13 +45,22 @@ async def _addresses(server: LdapServer) -> list[tuple[int, _Address]]:
     return [(family, (server.host, server.port))]
 
 
+@cache
+def lookups(host: str) -> trio.CapacityLimiter:  # noqa: ARG001 - each has one of its own
+    """Whoever looks up this name, which a configuration has.
+
+    A lookup cannot be ended, only left behind: those that hang never take the place of other work, nor of other servers' names.
+    """
+    return trio.CapacityLimiter(MOST_LOOKUPS)
+
+
 async def _looked_up(host: str, port: int) -> list[tuple[int, _Address]]:
     def lookup() -> list[tuple[int, _Address]]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
 
     try:
-        return await trio.to_thread.run_sync(lookup, limiter=_LOOKUPS, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(lookup, limiter=lookups(host), abandon_on_cancel=True)
     except OSError as error:
         raise LinkBroken(f"its name is not known: {error.strerror or error}") from None
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
-from typing import TypeVar
+from collections.abc import Hashable
 
 import trio
 
-from saslauthd_py.backends.ldap.connection import Connection, Reply
-from saslauthd_py.backends.ldap.link import LinkBroken
+from saslauthd_py.backends.ldap.connection import Connection, Reply, TooMuch
+from saslauthd_py.backends.ldap.link import LinkBroken, Silent
 from saslauthd_py.backends.ldap.opening import Manner
 from saslauthd_py.backends.ldap.pool import Pool
-from saslauthd_py.backends.ldap.standing import Silent, Standing
+from saslauthd_py.backends.ldap.standing import Standing
+from saslauthd_py.backends.ldap.waits import Waits
 from saslauthd_py.config.settings.ldap_server import LdapServer
 from saslauthd_py.wire.ldap import BindRequest, CompareRequest, SearchRequest
-
-_R = TypeVar("_R", BindRequest, SearchRequest | CompareRequest)
 
 ASKED_AGAIN = 2
 """How often a search goes to a new connection when the one it was on is lost, maybe for another's sake."""
@@ -30,11 +28,12 @@ class Server:
 
     def __init__(self, where: LdapServer, manner: Manner, limits: tuple[int, float], nursery: trio.Nursery) -> None:
         """`limits`: connections for binds, and the seconds that one answer may take."""
-        places, self._timeout = limits
+        self._places, self._timeout = limits
         self.name = str(where)
         self._pool = Pool(where, manner, nursery)
         self._standing = Standing(self.name, self._pool, self._timeout, nursery)
-        self._places = trio.Semaphore(places, max_value=places)
+        self._answers = Waits(self._timeout, nursery)
+        self._turns = Waits(self._timeout / 2, nursery)
 
     @property
     def cause(self) -> str:
@@ -43,21 +42,38 @@ class Server:
 
     async def ask(self, request: SearchRequest | CompareRequest) -> Reply:
         """As the service, within the timeout. Raises LinkBroken. A link that was dropped is opened anew: nobody's login pays for that."""
-        return await self._counted(self._ask, request)
+        epoch = self._standing.epoch
+        try:
+            reply = await self._ask(request)
+        except LinkBroken as error:
+            self._failed(error, request, epoch)
+            raise
+        self._standing.answered()
+        return reply
 
     async def bind(self, request: BindRequest) -> Reply:
         """On a connection that is nobody else's meanwhile. Raises Unreachable; LinkBroken: it may have been judged.
 
         Within the timeout from when a connection is free; for that it waits half as long at most.
         """
+        if self._places:
+            self._places -= 1
+        elif not await self._turns.wait():
+            raise Unreachable("all connections for binds are in use: connections says how many there may be")
+        epoch = self._standing.epoch
         try:
-            self._places.acquire_nowait()
-        except trio.WouldBlock:
-            await self._free_place()
-        try:
-            return await self._counted(self._bind, request)
+            reply = await self._bind(request)
+        except LinkBroken as error:
+            self._failed(error, request, epoch)
+            raise
+        else:
+            self._standing.answered()
+            return reply
         finally:
-            self._places.release()
+            if self._turns:
+                self._turns.wake_first()
+            else:
+                self._places += 1
 
     async def warm(self) -> None:
         """Reach it before the first login does; it is down, or ready, within the timeout."""
@@ -68,31 +84,44 @@ class Server:
         """End all connections, and ask nothing any more. A bind under way is answered still; a search is not."""
         self._standing.close()
         self._pool.close()
+        self._answers.close()
+        self._turns.close()
 
-    async def _counted(self, ask: Callable[[_R], Awaitable[Reply]], request: _R) -> Reply:
-        epoch = self._standing.epoch
-        try:
-            reply = await ask(request)
-        except LinkBroken as error:
+    def _failed(self, error: LinkBroken, request: BindRequest | SearchRequest | CompareRequest, epoch: int) -> None:
+        if isinstance(error, TooMuch):  # an entry that its own user has filled closes nothing to others (rule D8)
+            self._standing.answered()
+        else:
             self._standing.failed(_account(request), str(error), epoch)
-            raise
-        self._standing.answered()
-        return reply
 
     async def _ask(self, request: SearchRequest | CompareRequest) -> Reply:
-        connection: Connection | None = None
-        with trio.move_on_after(self._timeout) as waiting:
-            for left in reversed(range(1 + ASKED_AGAIN)):
-                connection = self._pool.for_searches() or await self._search_connection()
-                try:
-                    return await connection.ask(request)
-                except LinkBroken:
-                    if not left:
-                        raise
-        why = f"no answer within {self._timeout:g} s"
-        if connection is not None and connection.heard <= waiting.deadline - self._timeout:
-            connection.close(why)  # all that time it has said nothing to anybody
-        raise Silent(why)
+        now, again = trio.current_time(), 1 + ASKED_AGAIN
+        due, connection = now + self._timeout, self._pool.for_searches()
+        if connection is not None:
+            try:
+                return await connection.ask(request, self._answers)
+            except TooMuch:
+                raise
+            except Silent as error:
+                if connection.heard <= now:
+                    connection.close(str(error))  # all that time it has said nothing to anybody
+                raise
+            except LinkBroken:
+                again = ASKED_AGAIN
+        with trio.move_on_at(due):
+            return await self._ask_anew(request, again)
+        raise self._silent()
+
+    async def _ask_anew(self, request: SearchRequest | CompareRequest, times: int) -> Reply:
+        for left in reversed(range(times)):
+            connection = self._pool.for_searches() or await self._search_connection()
+            try:
+                return await connection.ask(request, self._answers)
+            except TooMuch:
+                raise
+            except LinkBroken:
+                if not left:
+                    raise
+        raise self._silent()
 
     async def _search_connection(self) -> Connection:
         if not self.cause:
@@ -102,24 +131,21 @@ class Server:
             raise Unreachable(self.cause or "ended the connection at once")
         return connection
 
-    async def _free_place(self) -> None:
-        with trio.move_on_after(self._timeout / 2):
-            await self._places.acquire()
-            return
-        raise Unreachable("all connections for binds are in use: connections says how many there may be")
-
     async def _bind(self, request: BindRequest) -> Reply:
-        lost: LinkBroken | None = None
+        due, connection = trio.current_time() + self._timeout, self._pool.rested()
+        if connection is None:
+            return await self._bind_anew(request, due)
+        try:
+            return await self._bind_on(connection, request)
+        except Silent:
+            raise
+        except LinkBroken as error:  # dropped while nobody used it, most likely; if not, it is judged twice and no answer is lost
+            return await self._bind_anew(request, due, lost=error)
+
+    async def _bind_anew(self, request: BindRequest, due: float, lost: LinkBroken | None = None) -> Reply:
         connection: Connection | None = None
         try:
-            with trio.move_on_after(self._timeout):
-                connection = self._pool.rested()
-                if connection is not None:
-                    try:
-                        return await self._bind_on(connection, request)
-                    except LinkBroken as error:
-                        lost = error  # dropped while nobody used it, most likely; if not, it is judged twice and no answer is lost
-                    connection = None
+            with trio.move_on_at(due):
                 connection = await self._opened()
                 return await self._bind_on(connection, request)
         except Unreachable as error:
@@ -128,11 +154,11 @@ class Server:
             raise LinkBroken(f"{lost}; {error}") from None
         if connection is None and lost is None:
             raise Unreachable(f"no connection within {self._timeout:g} s")
-        raise Silent(f"no answer within {self._timeout:g} s")
+        raise self._silent()
 
     async def _bind_on(self, connection: Connection, request: BindRequest) -> Reply:
         try:
-            reply = await connection.ask(request)
+            reply = await connection.ask(request, self._answers)
         except BaseException:
             connection.close()  # rule G3: what it still answers must meet nobody
             raise
@@ -141,6 +167,9 @@ class Server:
         else:
             self._pool.give_back(connection)
         return reply
+
+    def _silent(self) -> Silent:
+        return Silent(f"no answer within {self._timeout:g} s")
 
     async def _opened(self) -> Connection:
         if self.cause:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeVar
 
 import trio
 
@@ -13,6 +14,8 @@ from saslauthd_py.backends.ldap.opening import Manner
 from saslauthd_py.backends.ldap.server import Server, Unreachable
 from saslauthd_py.config.settings.ldap import LdapSettings
 from saslauthd_py.wire.ldap import BindRequest, CompareRequest, ResultCode, SearchRequest
+
+_R = TypeVar("_R", SearchRequest, CompareRequest, BindRequest)
 
 _ELSEWHERE = frozenset({ResultCode.BUSY, ResultCode.UNAVAILABLE})
 """What a server says that asks to try another one; it has looked at no secret then."""
@@ -25,17 +28,17 @@ class Servers:
         limits = settings.connections, settings.timeout
         self._servers = tuple(Server(where, manner, limits, nursery) for where in settings.servers)
 
-    async def search(self, request: SearchRequest) -> Answer:
+    def search(self, request: SearchRequest) -> Coroutine[object, object, Answer]:
         """As `Directory.search`."""
-        return await self._by_any(lambda server: server.ask(request))
+        return self._by_any(Server.ask, request)
 
-    async def compare(self, request: CompareRequest) -> Answer:
+    def compare(self, request: CompareRequest) -> Coroutine[object, object, Answer]:
         """As `Directory.compare`."""
-        return await self._by_any(lambda server: server.ask(request))
+        return self._by_any(Server.ask, request)
 
-    async def bind(self, request: BindRequest) -> Answer:
+    def bind(self, request: BindRequest) -> Coroutine[object, object, Answer]:
         """As `Directory.bind`. Where one server has not answered, the next is asked: it may be judged twice, and is never lost."""
-        return await self._by_any(lambda server: server.bind(request), lost=LinkLost)
+        return self._by_any(Server.bind, request, lost=LinkLost)
 
     async def warm(self) -> None:
         """Reach the first servers that answer before a login does."""
@@ -53,7 +56,9 @@ class Servers:
         for server in self._servers:
             server.close()
 
-    async def _by_any(self, ask: Callable[[Server], Awaitable[Reply]], lost: type[DirectoryFailed] = DirectoryFailed) -> Answer:
+    async def _by_any(
+        self, ask: Callable[[Server, _R], Awaitable[Reply]], request: _R, lost: type[DirectoryFailed] = DirectoryFailed
+    ) -> Answer:
         told: list[str] = []
         failure = DirectoryFailed
         later: Answer | None = None
@@ -62,7 +67,7 @@ class Servers:
                 told.append(f"{server.name}: {server.cause}")
                 continue
             try:
-                reply = await ask(server)
+                reply = await ask(server, request)
             except Unreachable as error:
                 told.append(f"{server.name}: {error}")
             except LinkBroken as error:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 
 import trio
 
-from saslauthd_py.backends.ldap.link import LinkBroken
+from saslauthd_py.backends.ldap.link import LinkBroken, Silent
 from saslauthd_py.backends.ldap.opening import Refused
 from saslauthd_py.backends.ldap.pool import Pool
 
@@ -21,10 +21,6 @@ TRY_EVERY = 1.0
 
 REST_AFTER_REFUSAL = 30.0
 """Seconds between two tries where the service's bind was refused again and again: a directory may lock whoever is wrong too often."""
-
-
-class Silent(LinkBroken):
-    """The server has not answered in time."""
 
 
 class Standing:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from saslauthd_py.identity import Identity
 
-_OBJECT_REPLACEMENT = "\ufffc"
+_TAKEN_FOR_ANOTHER = frozenset("\ufffc\u0130\u1680")
+"""Beside those of RFC 3454: one that is not seen, one that OpenLDAP makes a plain i, and one that is a space (RFC 4518 section 2.2)."""
 
 
 class Unfillable(Exception):
@@ -67,8 +68,8 @@ def _told_apart(value: str, letter: str) -> bytes:
     " alice" would be alice under another account, with guesses of its own (RFC 4518 section 2, rule B1).
     """
     if not value.isascii():
-        if any(stringprep.in_table_b1(one) or one == _OBJECT_REPLACEMENT for one in value):
-            raise Unfillable(f"%{letter} holds a letter that a directory does not see")
+        if any(stringprep.in_table_b1(one) or one in _TAKEN_FOR_ANOTHER for one in value):
+            raise Unfillable(f"%{letter} holds a letter that a directory does not see, or takes for another")
         spaced = unicodedata.normalize("NFKC", value)
     else:
         spaced = value

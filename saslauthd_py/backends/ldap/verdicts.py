@@ -17,7 +17,13 @@ _LOCKED = Rejected(Reason.LOCKED)
 _DISABLED = Rejected(Reason.DISABLED)
 _EXPIRED = Rejected(Reason.EXPIRED)
 _NO_SUCH_USER = 0x525
-_NO_LOGON_SERVERS = 0x51F
+
+_DOMAIN_FAILS = frozenset({0x51F, 0x54B, 0x6BA, 0x6BB, *range(0x6FA, 0x6FF), 0x700, 0x712, 0x80090311})
+"""Windows' errors of a controller that reaches no other, or has lost its trust: it has judged nothing."""
+
+_BINDS_NOBODY = re.compile(r"unwilling to perform simple authentication|operation restricted|minimum ssf", re.IGNORECASE)
+"""With unwillingToPerform: OpenLDAP's `disallow bind_simple` and `restrict bind`, 389-ds's nsslapd-minssf. It is no account's fault."""
+
 
 _REFUSALS: dict[int, Rejected] = {
     ResultCode.INVALID_CREDENTIALS: _WRONG,
@@ -104,7 +110,7 @@ def of_bind(answer: Answer, *, found: bool) -> Rejected | UnknownUser | None:
         return _WRONG if found else UnknownUser()
     if answer.code == ResultCode.INVALID_DN_SYNTAX and not found:  # a letter that the attribute cannot hold: `dc=b\C3\BCcher`
         return UnknownUser()
-    if sub_code == _NO_LOGON_SERVERS:
+    if sub_code in _DOMAIN_FAILS or (answer.code == ResultCode.UNWILLING_TO_PERFORM and _BINDS_NOBODY.search(answer.diagnostic)):
         raise CannotTell(told(answer, "bind"))
     refused = _SUB_CODES.get(sub_code) if sub_code is not None else None
     refused = refused or _REFUSALS.get(answer.code)

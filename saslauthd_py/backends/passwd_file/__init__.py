@@ -19,11 +19,9 @@ import trio
 from saslauthd_py import identity, keying, passwords
 from saslauthd_py.backend import Attempt, BackendBusy, KeysFound
 from saslauthd_py.backends.passwd_file import index, keyless, lines
-from saslauthd_py.backends.passwd_file.files import REALM, Files
-from saslauthd_py.backends.passwd_file.index import Index, Line
+from saslauthd_py.backends.passwd_file.files import REALM, Files, WatchedFile
+from saslauthd_py.backends.passwd_file.index import LARGEST, NO_ACCOUNTS, Index, Line
 from saslauthd_py.backends.passwd_file.lines import Record
-from saslauthd_py.backends.passwd_file.reading import Fault, Source
-from saslauthd_py.backends.passwd_file.watched import Changed, WatchedFile
 from saslauthd_py.config.settings import PasswdFileSettings
 from saslauthd_py.credential import Credential, Encoding, Kind
 from saslauthd_py.generations import Generations
@@ -34,6 +32,9 @@ from saslauthd_py.keys import AccountKeys, Hash
 from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
+from saslauthd_py.watching import watched
+from saslauthd_py.watching.reading import Fault, Source
+from saslauthd_py.watching.watched import Changed
 
 _logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class PasswdFileBackend:
         self._files = Files(settings.path, self._watch, self._dropped)
         if not self._files.per_realm:
             file = self._files.find("")
-            if isinstance(file, WatchedFile):
+            if isinstance(file, watched.WatchedFile):
                 file.unchanged()
 
     def changes(self) -> Iterable[str] | None:
@@ -158,9 +159,9 @@ class PasswdFileBackend:
         if self._files.per_realm:
             return f"{path}: nobody can count the accounts of every realm; if all have keys, name the mechanisms at the listener"
         file = self._files.find("")
-        if isinstance(file, WatchedFile):
+        if isinstance(file, watched.WatchedFile):
             file.unchanged()
-        found = file.found if isinstance(file, WatchedFile) else file
+        found = file.found if isinstance(file, watched.WatchedFile) else file
         if not isinstance(found, Index):
             return found.cause if found is not None else f"{path}: not read yet"
         return found.keyless[function].line(function, f"`saslauthd-py hash --scheme {keying.scheme(function)}` makes what {path} needs")
@@ -173,7 +174,7 @@ class PasswdFileBackend:
     async def count_keys(self) -> None:
         """Wait until what `lack` says is up to date."""
         file = None if self._files.per_realm else self._files.find("")
-        if isinstance(file, WatchedFile):
+        if isinstance(file, watched.WatchedFile):
             await file.current()
 
     async def _by_line(self, name: Identity, tell: _Teller[_Told], *, judges: bool) -> _Told | UnknownUser | Unavailable:
@@ -207,9 +208,9 @@ class PasswdFileBackend:
         file = self._files.find(login.realm)
         if file is None:
             return UnknownUser()
-        if isinstance(file, WatchedFile) and self._files.per_realm:
+        if isinstance(file, watched.WatchedFile) and self._files.per_realm:
             file.note(login.account)
-        found = await file.current() if isinstance(file, WatchedFile) else file
+        found = await file.current() if isinstance(file, watched.WatchedFile) else file
         return Unavailable(found.cause) if isinstance(found, Fault) else found.find(login.key) or UnknownUser()
 
     async def _judge(self, login: _Login, line: Line, secret: Secret) -> Verdict:
@@ -275,8 +276,10 @@ class PasswdFileBackend:
                 built.keyless = keyless.count(built, self._settings.format)
             return built
 
-        home = self._files.home.path if self._files.per_realm else ""
-        return WatchedFile(Source(self._path(realm), build, home), self._nursery, partial(self._published, realm), self._name)
+        source = Source(self._path(realm), build, Index.changed, LARGEST, whole=_ends_with_a_line)
+        if self._files.per_realm:
+            source = replace(source, missing=NO_ACCOUNTS, home=self._files.home.path)
+        return WatchedFile(source, self._nursery, partial(self._published, realm), self._name)
 
     def _published(self, realm: str, file: WatchedFile, changed: Changed) -> None:
         self._count(None if changed is None else {identity.account(self._confirmed(realm, name)) for name in changed})
@@ -309,6 +312,10 @@ class PasswdFileBackend:
         if profiles:
             self._profiles = profiles
             self._decoy = _decoy(profiles.most_common(1)[0][0])
+
+
+def _ends_with_a_line(text: bytes) -> bool:
+    return text.endswith(b"\n")
 
 
 def _decoy(profile: str | None) -> Encoding:

@@ -12,11 +12,16 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from saslauthd_py.backends.passwd_file import reading
-from saslauthd_py.backends.passwd_file.reading import Fault, Stamp
-from saslauthd_py.backends.passwd_file.watched import WatchedFile
+from saslauthd_py import stamps
+from saslauthd_py.backends.passwd_file.index import Index
+from saslauthd_py.stamps import Stamp
+from saslauthd_py.watching import watched
+from saslauthd_py.watching.reading import Fault
 
 REALM = "{realm}"
+
+WatchedFile = watched.WatchedFile[Index]
+"""A password file under watch."""
 
 MOST_WATCHED = 64
 """Files, those asked last, on which remembered answers may hang: each costs a stat (2.5 us) at every look."""
@@ -111,25 +116,25 @@ class Home:
 
     def has(self, path: str) -> bool | Fault:
         """Is there something at `path`, in here? A Fault where that cannot be told."""
-        before = reading.look(self.path)
-        found = reading.look(path)
+        before = stamps.look(self.path)
+        found = stamps.look(path)
         if isinstance(found, Stamp):
             return True
-        if found not in reading.MISSING or not isinstance(before, Stamp):
+        if found not in stamps.MISSING or not isinstance(before, Stamp):
             where, number = (self.path, before) if isinstance(before, int) else (path, found)
             return Fault(f"{where}: {os.strerror(number)}")
         if self._stamp is None:
-            self._stamp, self._sure = before, reading.is_quiet(before)
+            self._stamp, self._sure = before, before.quiet
         return False
 
     def changed(self) -> bool:
         """Whether any realm that had no file may have got one since the last call."""
         if self._stamp is None:
             return False
-        now = reading.look(self.path)
+        now = stamps.look(self.path)
         if now == self._stamp and self._sure:
             return False
         if now != self._stamp:
             self.generation += 1
-        self._stamp, self._sure = now, isinstance(now, Stamp) and reading.is_quiet(now)
+        self._stamp, self._sure = now, isinstance(now, Stamp) and now.quiet
         return True

@@ -17,9 +17,11 @@ from saslauthd_py.identity import Identity, InvalidIdentity, Key
 from saslauthd_py.keying import Keyless
 from saslauthd_py.keys import Hash
 from saslauthd_py.passwords import BrokenRecord
+from saslauthd_py.watching.reading import NoContents
+from saslauthd_py.watching.watched import MOST_NAMED
 
-MOST_NAMED = 1000
-"""Accounts of one file that are named at once. With more every account counts as changed, which costs the caller less."""
+LARGEST = 64 << 20
+"""Bytes of a file, about half a million accounts; a larger one is taken for something else."""
 
 _SAMPLE = 1000
 """Lines, taken evenly, by which a file's kinds of hashes are counted."""
@@ -28,12 +30,16 @@ _BOM = b"\xef\xbb\xbf"
 _BEGINNING = re.compile(rb"^[^:\n]*", re.MULTILINE)
 
 
-class NoPasswdFile(Exception):
+class NoPasswdFile(NoContents):
     """A file that holds something else. Its text says what, without the path and without anything of the contents."""
+
+    nonsense = True
 
 
 class EmptyFile(NoPasswdFile):
-    """Nothing at all: what a full disk or a crash leaves behind."""
+    """Nothing at all: what a full disk or a crash leaves behind. It may be meant, so no account goes on; or lost, so nobody is told no."""
+
+    nonsense = False
 
 
 @dataclass(frozen=True, slots=True)

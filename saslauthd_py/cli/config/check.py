@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from saslauthd_py.cli.environment import Environment
@@ -11,7 +12,7 @@ from saslauthd_py.cli.exits import Exit
 from saslauthd_py.cli.report import Fields, Record
 from saslauthd_py.config.load import DEFAULT_PATH, Checked, ConfigurationError, Problem, check
 from saslauthd_py.config.load.lines import Lines
-from saslauthd_py.config.settings import LdapSettings
+from saslauthd_py.config.settings import HttpFormSettings, ImapSettings, KerberosSettings, LdapSettings
 
 if TYPE_CHECKING:
     from saslauthd_py.app.online import Finding
@@ -28,6 +29,7 @@ def run(arguments: argparse.Namespace, _: Environment) -> Record:
         return _wrong(path, error.problems)
     if problems := tuple(_unusable(path, checked)):
         return _wrong(path, problems)
+    checked = replace(checked, warnings=(*checked.warnings, *_unproved(path, checked)))
     if arguments.online:
         return _online(path, checked)
     return Record(_fields(path, (), checked.warnings), (f"{path}: ok",), warnings=tuple(map(str, checked.warnings)))
@@ -41,14 +43,31 @@ def _unusable(path: str, checked: Checked) -> Iterator[Problem]:
     """What only whoever uses a key can tell: filters and DNs that cannot be parsed, certificates that cannot be read."""
     lines = Lines(checked.text)
     for name, backend in checked.settings.backend.items():
-        if isinstance(backend, LdapSettings):
-            from saslauthd_py.app.directories import Unusable, prepared  # ldap3: not for a site without a directory
+        if isinstance(backend, LdapSettings | ImapSettings | HttpFormSettings | KerberosSettings):
+            from saslauthd_py.app import directories, kerberos, remotes  # trio: not for a site without such a backend
 
             try:
-                prepared(backend)
-            except Unusable as error:
+                match backend:
+                    case LdapSettings():
+                        directories.prepared(backend)
+                    case KerberosSettings():
+                        kerberos.prepared(backend)
+                    case _:
+                        remotes.prepared(backend)
+            except directories.Unusable as error:
                 for key, text in error.complaints:
                     yield Problem(path, lines.of(("backend", name, key)), f"backend.{name}.{key}", text)
+
+
+def _unproved(path: str, checked: Checked) -> Iterator[Problem]:
+    """Keytabs that this process's user cannot use: logins are an outage then, and the daemon starts all the same."""
+    lines = Lines(checked.text)
+    for name, backend in checked.settings.backend.items():
+        if isinstance(backend, KerberosSettings):
+            from saslauthd_py.app import kerberos
+
+            if text := kerberos.complaint(backend, kerberos.prepared(backend)):
+                yield Problem(path, lines.of(("backend", name, "keytab")), f"backend.{name}.keytab", text)
 
 
 def _online(path: str, checked: Checked) -> Record:

@@ -1,4 +1,4 @@
-"""`config convert`: the original's saslauthd.conf, written as our own configuration."""
+"""`config convert`: the original's configuration, written as our own: what starts it, or its saslauthd.conf alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from saslauthd_py.cli.config import convert_started
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.render import printable
@@ -28,8 +29,12 @@ _GROUP = "saslauthd-py"
 
 
 def run(arguments: argparse.Namespace, _: Environment) -> Text:
-    """The sections that the file stands for; what the original was silent about is said in comments. Its password is in neither."""
-    file, name = arguments.saslauthd_conf, arguments.backend
+    """The sections that the files stand for; what the original was silent about is said in comments. Its password is in neither."""
+    if arguments.file or arguments.saslauthd_conf is None:
+        if arguments.backend is not None:
+            raise CommandFailed(Exit.USAGE, "--backend is for --saslauthd-conf alone: what is started has its backends named by their type")
+        return convert_started.run(arguments)
+    file, name = arguments.saslauthd_conf, arguments.backend or "ldap"
     try:
         found = taken_over(file, secretly=False, whole_logins=arguments.whole_logins)
     except Unreadable as error:

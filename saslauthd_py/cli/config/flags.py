@@ -26,15 +26,21 @@ _CHECK = Words(
 )
 _CONVERT = Words(
     summary="another program's configuration, written as this one's",
-    description="Prints what the original saslauthd's file says as sections of this configuration; what the original was silent about, and "
-    "what is not the same here, is said in comments. Its password is not printed: a comment says how it gets into a file of its own.",
+    description="Prints what starts the original saslauthd as one configuration of this program: each FILE is Debian's "
+    "/etc/default/saslauthd... or Red Hat's /etc/sysconfig/saslauthd, and without one all of these are read. They are read, never run. "
+    "With --saslauthd-conf and no FILE it is the sections for that file alone. What the original was silent about, and what is not the "
+    "same here, is said in comments. A password is not printed: a comment says how it gets into a file of its own.",
     exits={
         Exit.DONE: "printed",
-        Exit.BAD_INPUT: "the original refused every login for that file, or it asks for what is not there",
+        Exit.BAD_INPUT: "the original could not start by that file, or refused every login for it, or it asks for what is not there; "
+        "printed all the same where a comment says what keeps it from being used",
         Exit.NO_FILE: "no such file",
         Exit.DENIED: "the file may not be read",
     },
-    examples=(("saslauthd-py config convert --saslauthd-conf /etc/saslauthd.conf", "what saslauthd -a ldap reads"),),
+    examples=(
+        ("saslauthd-py config convert", "all that starts saslauthd on this machine"),
+        ("saslauthd-py config convert --saslauthd-conf /etc/saslauthd.conf", "what saslauthd -a ldap reads"),
+    ),
 )
 _SHOW = Words(
     summary="what differs from the defaults",
@@ -63,8 +69,9 @@ def add_config(program: Parser) -> None:
 
 
 def _add_convert(convert: Parser) -> None:
-    convert.add_argument("--saslauthd-conf", metavar="FILE", required=True, help="the file of saslauthd -a ldap")
-    convert.add_argument("--backend", metavar="NAME", type=_backend, default="ldap", help="how it is called here (default: %(default)s)")
+    convert.add_argument("file", metavar="FILE", nargs="*", help="what starts saslauthd")
+    convert.add_argument("--saslauthd-conf", metavar="FILE", help="the file of saslauthd -a ldap; with others: it is there, not in /etc")
+    convert.add_argument("--backend", metavar="NAME", type=_backend, help="--saslauthd-conf alone: how it is called here (default: ldap)")
     convert.add_argument(
         "--whole-logins",
         action="store_true",

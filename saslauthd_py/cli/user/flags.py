@@ -99,7 +99,7 @@ def add_user(program: Parser) -> None:
     passwd.add_argument("--unrestricted", action="store_true", help="lift the restrictions there are")
     listing = user.command("list", _LIST)
     listing.add_argument("--realm", metavar="R", help="only the users of this realm; an empty one means those without a realm")
-    _takes_store(listing)
+    takes_store(listing)
     _named(user, "show", _SHOW)
     remove = _named(user, "remove", _REMOVE)
     remove.add_argument("--yes", action="store_true", help="do not ask")
@@ -113,11 +113,12 @@ def add_user(program: Parser) -> None:
 def _named(user: Parser, name: str, words: Words) -> Parser:
     command = user.command(name, words)
     command.add_argument("user", metavar="USER", help="name or name@realm")
-    _takes_store(command)
+    takes_store(command)
     return command
 
 
-def _takes_store(command: Parser) -> None:
+def takes_store(command: Parser) -> None:
+    """Which store: --backend, --config; and --json."""
     command.add_argument("--backend", metavar="NAME", help="the store among several: NAME of its [backend.NAME]")
     takes_config(command)
     takes_json(command)

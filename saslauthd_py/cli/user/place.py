@@ -60,12 +60,19 @@ def pick(stores: Mapping[str, StoreSettings], wanted: str | None, path: str) -> 
     return stores[wanted or names]
 
 
+def enter(place: Place, *, create: bool = False) -> str:
+    """Become the owner of the store for good, with `create` of one that is to be made; its path. Read before what only the caller may read.
+
+    Raises StoreError, PrivilegeError.
+    """
+    access.become_owner(place.store.path, _creator(place) if create else None)
+    return place.store.path
+
+
 @contextmanager
 def opened(place: Place, *, create: bool = False) -> Iterator[Store]:
-    """The store, open, in a process that has become its owner for good: read before what only the caller may read."""
-    path = place.store.path
-    access.become_owner(path, _creator(place) if create else None)
-    with Store.open(path, create=create) as store:
+    """The store, open, in a process that has entered it."""
+    with Store.open(enter(place, create=create), create=create) as store:
         yield store
 
 

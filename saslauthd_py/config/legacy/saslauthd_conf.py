@@ -206,8 +206,9 @@ class _Conversion:
             keys["group_attribute"] = self.text("ldap_group_attr") or _DEFAULT_GROUP_ATTRIBUTE
         if by_filter is not None and "group_dn" in keys:
             self._note("ldap_group_filter", "left out: ldap_group_match_method is attr, and the original did not look at it")
-        if keys.get("method") == "template" and "bind_dn" not in keys:
-            self._note("ldap_auth_method", "the group is looked at as the user who logs in, as the original did")
+        if keys.get("method") == "template":
+            who = "as ldap_bind_dn" if "bind_dn" in keys else "anonymously, which may need an ldap_bind_dn"
+            self._note("ldap_auth_method", f"the group is looked at {who}, before the password; the original did as the user who logs in")
 
     def _group_search(self, keys: dict[str, Any], by_filter: str) -> None:
         keys["group_filter"] = _in_parentheses(by_filter)

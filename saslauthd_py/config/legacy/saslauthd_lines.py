@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from saslauthd_py.config.settings.values import quoted, suggestion
 
-_BLANKS = " \t\n\v\f\r"
+BLANKS = " \t\n\v\f\r"
 _MAX_LINE = 4094
 """Bytes: what is longer the original read as two lines."""
 
@@ -101,10 +101,10 @@ def read_lines(text: str) -> Lines:
         notes.append(Note(None, "", "its lines end as on Windows, which the original took into the values; here they are left out"))
         text = text.replace("\r\n", "\n")
     for number, line in enumerate(text.split("\n"), 1):
-        stripped = line.lstrip(_BLANKS)
+        stripped = line.lstrip(BLANKS)
         if not stripped or stripped.startswith("#"):
             continue
-        key, value, fault = _entry(line, stripped)
+        key, value, fault = entry(line)
         if fault:
             faults.append(Note(number, key, fault))
             continue
@@ -121,15 +121,16 @@ def read_lines(text: str) -> Lines:
     return Lines(entries, tuple(notes), tuple(faults))
 
 
-def _entry(line: str, stripped: str) -> tuple[str, str, str]:
-    """Key and value, or the key and why there is none."""
+def entry(line: str) -> tuple[str, str, str]:
+    """Key and value of a line, or the key and why there is none; for a line that is neither blank nor a comment."""
+    stripped = line.lstrip(BLANKS)
     found = _KEY.match(stripped)
     key, colon = (found[1].lower(), found[2]) if found else ("", "")
     if not colon:
         return key, "", "must be a key, a colon right after it, and a value: the original refused every login for this line"
     if "\0" in line or len(line.encode(errors="replace")) > _MAX_LINE:
         return key, "", f"has a NUL or over {_MAX_LINE} bytes: the original did not read the whole line"
-    value = stripped[len(key) + 1 :].lstrip(_BLANKS)
+    value = stripped[len(key) + 1 :].lstrip(BLANKS)
     return (key, value, "") if value else (key, "", "has no value: the original refused every login for this line")
 
 
@@ -153,9 +154,9 @@ def _silences(key: str, value: str) -> Iterator[str]:
     shown = "the value" if key == "ldap_password" else quoted(value)
     if key in SWITCHES and switched(value.lower()) != switched(value):
         yield f"{shown} was a no for the original, which knows lower case alone, and is one here: is {quoted(value.lower())} meant?"
-    elif key in SWITCHES and value.rstrip(_BLANKS).lower() not in _PLAIN_SWITCHES:
+    elif key in SWITCHES and value.rstrip(BLANKS).lower() not in _PLAIN_SWITCHES:
         yield f"{shown} is no yes or no; the original took it for a {'yes' if switched(value) else 'no'}"
-    if key in NUMBERS and not re.fullmatch(r"-?[0-9]+", value.rstrip(_BLANKS)):
+    if key in NUMBERS and not re.fullmatch(r"-?[0-9]+", value.rstrip(BLANKS)):
         yield f"{shown} is no number; the original took it for {number(value)}"
     if key in WORDS and value.lower() not in WORDS[key]:
         known = ", ".join(WORDS[key])
@@ -163,14 +164,14 @@ def _silences(key: str, value: str) -> Iterator[str]:
     limit = LIMITS.get(key)
     if limit is not None and len(value.encode(errors="replace")) > limit:
         yield f"has over {limit} bytes, and the original cut it there; here all of it counts"
-    if limit is not None and value[-1] in _BLANKS:
+    if limit is not None and value[-1] in BLANKS:
         yield "ends in a blank, which is part of the value, here as in the original"
     if limit is not None and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
         yield "stands in quotes, which are part of the value, here as in the original"
 
 
 def _blank_end(value: str) -> str:
-    return " (there is a blank at its end)" if value[-1] in _BLANKS else ""
+    return " (there is a blank at its end)" if value[-1] in BLANKS else ""
 
 
 _PLAIN_SWITCHES = frozenset({"yes", "no", "on", "off", "true", "false", "1", "0", "y", "n", "t", "f"})

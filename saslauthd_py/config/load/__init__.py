@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from saslauthd_py.config.load import checks, mechanisms, original
+from saslauthd_py.config.load import checks, mechanisms, original, other_daemons
 from saslauthd_py.config.load.findings import Finding, from_validation, written_path
 from saslauthd_py.config.load.lines import Lines, Path
 from saslauthd_py.config.load.written import differences, render_toml, schema
@@ -123,11 +123,13 @@ def _check(text: str, name: str, open_to_others: bool) -> Checked:
         parts = _parts(document, findings)
     findings += checks.errors(parts)
     findings += mechanisms.errors(parts)
+    findings += other_daemons.errors(parts)
     if open_to_others:
         findings += checks.in_line_secrets(parts)
     if findings:
         raise ConfigurationError(_placed(findings, name, lines))
-    return Checked(settings, _placed((*notes, *checks.warnings(parts), *mechanisms.warnings(parts)), name, lines), text)
+    warnings = (*notes, *checks.warnings(parts), *mechanisms.warnings(parts), *other_daemons.warnings(parts))
+    return Checked(settings, _placed(warnings, name, lines), text)
 
 
 def _read_toml(text: str, name: str) -> tuple[dict[str, Any], Lines]:

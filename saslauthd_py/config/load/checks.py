@@ -10,6 +10,8 @@ from saslauthd_py.config.load.findings import Finding, written_path
 from saslauthd_py.config.settings import (
     ANY,
     BackendSettings,
+    HttpFormSettings,
+    ImapSettings,
     LdapSettings,
     Listen,
     PamSettings,
@@ -17,6 +19,7 @@ from saslauthd_py.config.settings import (
     ProxyUser,
     Route,
     StoreSettings,
+    decides,
     drops_realm,
 )
 from saslauthd_py.config.settings.address import LOOPBACK, TcpAddress
@@ -58,7 +61,7 @@ def warnings(parts: Parts) -> Iterator[Finding]:
     yield from _open_to_networks(parts)
     yield from _not_believed(parts)
     for name, backend in parts.backend.items():
-        for key, text in backend.warnings() if isinstance(backend, LdapSettings) else ():
+        for key, text in backend.warnings() if isinstance(backend, LdapSettings | ImapSettings | HttpFormSettings) else ():
             yield Finding(("backend", name, key), text)
     used = {name for route in parts.route if route is not None for name in route.backends}
     for name in parts.backend:
@@ -68,9 +71,15 @@ def warnings(parts: Parts) -> Iterator[Finding]:
         covering = next((first for first, earlier in enumerate(parts.route[:place]) if _covers(earlier, route)), None)
         if covering is not None:
             yield Finding(("route", place), f"never taken: route[{covering}] stands before it and takes all of this")
-        for at, name in enumerate(route.backends[:-1] if route is not None else ()):
-            if isinstance(parts.backend.get(name), PamSettings):
-                yield Finding(("route", place, "backends", at), _PAM_FIRST)
+        if route is not None:
+            for name in decided_by(route, parts)[:-1]:
+                if isinstance(parts.backend.get(name), PamSettings):
+                    yield Finding(("route", place, "backends", route.backends.index(name)), _PAM_FIRST)
+
+
+def decided_by(route: Route, parts: Parts) -> tuple[str, ...]:
+    """The backends of a route that it goes by, in their order."""
+    return tuple(name for name in route.backends if (backend := parts.backend.get(name)) is None or decides(backend))
 
 
 def in_line_secrets(parts: Parts) -> Iterator[Finding]:
@@ -189,7 +198,7 @@ def _unknown_names(place: int, route: Route, parts: Parts) -> Iterator[Finding]:
 def _dropped_realms(place: int, route: Route, parts: Parts) -> Iterator[Finding]:
     if ANY not in route.realm or route.ignore_realm:
         return
-    for name in route.backends:
+    for name in decided_by(route, parts):
         backend = parts.backend.get(name)
         by_path = isinstance(backend, PasswdFileSettings) and backend.realm_in_path
         if backend is None or by_path:
@@ -210,6 +219,8 @@ def _dropped(backend: BackendSettings) -> tuple[str, str] | None:
     if isinstance(backend, LdapSettings) and backend.drops_realm:
         key, text = ("filter", backend.filter) if backend.dn_template is None else ("dn_template", backend.dn_template)
         return f"{key} = {quoted(text)}", f"%r into its {key}"
+    if isinstance(backend, HttpFormSettings) and backend.drops_realm:
+        return f"body = {quoted(backend.body)}", "%r or %u into its body"
     return None
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from saslauthd_py.config.load.checks import Parts
+from saslauthd_py.config.load.checks import Parts, decided_by
 from saslauthd_py.config.load.findings import Finding
-from saslauthd_py.config.settings import ANY, BackendSettings, PasswdFileSettings, StoreSettings
+from saslauthd_py.config.settings import ANY, BackendSettings, PasswdFileSettings, SasldbSettings, StoreSettings
 from saslauthd_py.config.settings.values import quoted
 
 _SCRAM = "SCRAM-"
@@ -21,7 +21,7 @@ def errors(parts: Parts) -> Iterator[Finding]:
             text = f"SCRAM is named, and no backend of this listener's routes has keys ({_list(backends)}): {_THROWN_AWAY}"
             yield Finding(("listen", place, "mechanisms"), text)
         for name, backend in backends.items():
-            if isinstance(backend, PasswdFileSettings) and backend.decoy_key is None:
+            if isinstance(backend, PasswdFileSettings | SasldbSettings) and backend.decoy_key is None:
                 text = (
                     f"listen[{place}] names SCRAM, and unknown names would be told from those in this file: "
                     "set decoy_key_file (`openssl rand -hex 32` makes one)"
@@ -44,11 +44,11 @@ def _listeners(parts: Parts) -> Iterator[tuple[int, tuple[str, ...]]]:
         if listen is None or not any(name.startswith(_SCRAM) for name in listen.mechanisms or ()):
             continue
         routes = [route for route in parts.route if route is not None and {ANY, listen.name} & set(route.listener)]
-        yield place, tuple(dict.fromkeys(name for route in routes for name in route.backends))
+        yield place, tuple(dict.fromkeys(name for route in routes for name in decided_by(route, parts)))
 
 
 def _has_keys(backend: BackendSettings) -> bool:
-    return isinstance(backend, StoreSettings | PasswdFileSettings)
+    return isinstance(backend, StoreSettings | PasswdFileSettings | SasldbSettings)
 
 
 def _list(backends: Mapping[str, BackendSettings | None]) -> str:

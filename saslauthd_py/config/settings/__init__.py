@@ -12,7 +12,11 @@ from saslauthd_py.config.settings.backend import BackendSettings
 from saslauthd_py.config.settings.cache import CacheSettings
 from saslauthd_py.config.settings.control import ControlSettings
 from saslauthd_py.config.settings.failure import FailureSettings
+from saslauthd_py.config.settings.getpwent import GetpwentSettings
+from saslauthd_py.config.settings.http_form import HttpFormSettings
 from saslauthd_py.config.settings.identity import IdentitySettings
+from saslauthd_py.config.settings.imap import ImapSettings
+from saslauthd_py.config.settings.kerberos import KerberosSettings
 from saslauthd_py.config.settings.ldap import LdapSettings
 from saslauthd_py.config.settings.listen import Listen, Trust
 from saslauthd_py.config.settings.log import LogSettings
@@ -22,6 +26,8 @@ from saslauthd_py.config.settings.pam import PamSettings
 from saslauthd_py.config.settings.passwd_file import PasswdFileSettings
 from saslauthd_py.config.settings.proxy_user import ProxyUser
 from saslauthd_py.config.settings.route import Route
+from saslauthd_py.config.settings.saslauthd import SaslauthdSettings, decides
+from saslauthd_py.config.settings.sasldb import SasldbSettings
 from saslauthd_py.config.settings.server import ServerSettings
 from saslauthd_py.config.settings.shadow import ShadowSettings
 from saslauthd_py.config.settings.store import StoreSettings
@@ -36,7 +42,11 @@ __all__ = [
     "CacheSettings",
     "ControlSettings",
     "FailureSettings",
+    "GetpwentSettings",
+    "HttpFormSettings",
     "IdentitySettings",
+    "ImapSettings",
+    "KerberosSettings",
     "LdapSettings",
     "Listen",
     "LogSettings",
@@ -45,19 +55,34 @@ __all__ = [
     "PasswdFileSettings",
     "ProxyUser",
     "Route",
+    "SaslauthdSettings",
+    "SasldbSettings",
     "ServerSettings",
     "Settings",
     "ShadowSettings",
     "StoreSettings",
     "Trust",
     "WorkerSettings",
+    "decides",
     "drops_realm",
 ]
 
-AnyBackend = StoreSettings | PasswdFileSettings | PamSettings | ShadowSettings | LdapSettings
+AnyBackend = (
+    StoreSettings
+    | PasswdFileSettings
+    | PamSettings
+    | ShadowSettings
+    | LdapSettings
+    | ImapSettings
+    | HttpFormSettings
+    | GetpwentSettings
+    | SaslauthdSettings
+    | KerberosSettings
+    | SasldbSettings
+)
 """The settings of one backend."""
 
-WorkerSettings = PamSettings | ShadowSettings
+WorkerSettings = PamSettings | ShadowSettings | GetpwentSettings
 """Of those whose calls are made by the monitor's workers: only root can have them."""
 
 BACKENDS: dict[str, type[BackendSettings]] = {
@@ -66,6 +91,12 @@ BACKENDS: dict[str, type[BackendSettings]] = {
     "pam": PamSettings,
     "shadow": ShadowSettings,
     "ldap": LdapSettings,
+    "imap": ImapSettings,
+    "http_form": HttpFormSettings,
+    "getpwent": GetpwentSettings,
+    "saslauthd": SaslauthdSettings,
+    "kerberos": KerberosSettings,
+    "sasldb": SasldbSettings,
 }
 """Every kind of backend by its `type`."""
 

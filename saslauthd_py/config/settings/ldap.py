@@ -20,6 +20,7 @@ from saslauthd_py.config.settings.tokens import (
     UnknownToken,
     letters,
     split_tokens,
+    tells_realms_apart,
 )
 from saslauthd_py.config.settings.values import AbsolutePath, Duration, quoted, refused
 
@@ -235,6 +236,10 @@ class LdapSettings(BackendSettings):
             raise refused("is for group_filter, and there is none")
         if value is None and above.data["group_filter"] is not None and above.data.get("base", "") is None:
             raise refused("is missing: without base there is no default")
+        if above.field_name == "group_base" and above.data["group_filter"] is not None:
+            below = value if value is not None else above.data.get("base")
+            if not letters(above.data["group_filter"], below):
+                raise refused("lets everybody in: neither it nor group_filter has a token, such as %D or %U")
         return value
 
     @field_validator("group_dn")
@@ -269,8 +274,8 @@ class LdapSettings(BackendSettings):
     @property
     def drops_realm(self) -> bool:
         """Do alice@a.example and alice@b.example become one entry (rule B2)? Where templates do not tell them apart, or `login` did not."""
-        told = letters(self.base, self.filter) if self.dn_template is None else letters(self.dn_template)
-        return drops_realm(self.login) or not told & REALM_TOKENS
+        told = letters(self.base, self.dn_template) & REALM_TOKENS
+        return drops_realm(self.login) or not (told or (self.dn_template is None and tells_realms_apart(self.filter)))
 
     @property
     def has_groups(self) -> bool:

@@ -7,13 +7,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from saslauthd_py.config.settings.backend import BackendSettings
-from saslauthd_py.config.settings.secret import FILE, ConfiguredSecret, SecretKey
+from saslauthd_py.config.settings.decoy_key import DESCRIPTION, DecoyKey
 from saslauthd_py.config.settings.values import AbsolutePath, Duration, quoted, refused
 
 REALM = "{realm}"
 """In `path`: the realm, so that each has a file of its own."""
-
-_LEAST_KEY = 16
 
 
 def _path(path: str) -> str:
@@ -23,14 +21,6 @@ def _path(path: str) -> str:
     if ".." in path.split("/"):
         raise refused(f"{quoted(path)}: must not contain ..")
     return path
-
-
-def _decoy_key(key: ConfiguredSecret | None) -> ConfiguredSecret | None:
-    if key is not None and len(key) < _LEAST_KEY:
-        raise refused(
-            f"is too short to be random: {_LEAST_KEY} bytes at least, such as `openssl rand -hex 32` prints", FILE if key.file else ""
-        )
-    return key
 
 
 class PasswdFileSettings(BackendSettings):
@@ -46,9 +36,7 @@ class PasswdFileSettings(BackendSettings):
     format: Literal["auto", "htpasswd", "dovecot", "passwd"] = Field(
         "auto", description='How its lines are read: "htpasswd", "dovecot" (a passwd-file), "passwd" or, by the line, "auto".'
     )
-    decoy_key: Annotated[SecretKey, AfterValidator(_decoy_key)] = Field(
-        None, description="For SCRAM: a random text that stays the same, 16 bytes at least; unknown names get their salts from it."
-    )
+    decoy_key: DecoyKey = Field(None, description=DESCRIPTION)
 
     @property
     def realm_in_path(self) -> bool:

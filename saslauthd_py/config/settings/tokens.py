@@ -17,9 +17,10 @@ GROUP_TOKENS = LOGIN_TOKENS | {"D"}
 LOCAL_TOKENS = frozenset("uU")
 """Without one of these every login of a realm is the same."""
 
-REALM_TOKENS = frozenset("ud123456789rR")
-"""Without one of these alice@a.example and alice@b.example are the same."""
+REALM_TOKENS = frozenset("udrR")
+"""Without one of these alice@a.example and alice@b.example are the same; %1 to %9 have alice@a.b.example for alice@b.example still."""
 
+_CLAUSES = re.compile(r"\(\s*([&|!]?)|([^()]+)|\)")
 _TOKEN = re.compile(r"%(.?)", re.DOTALL)
 
 
@@ -59,6 +60,22 @@ def letters(*templates: str | None, known: AbstractSet[str] = GROUP_TOKENS) -> f
     """The letters of all tokens in these templates. Raises UnknownToken."""
     found = (piece for text in templates if text is not None for piece in split_tokens(text, known))
     return frozenset(piece.letter for piece in found if isinstance(piece, Token))
+
+
+def tells_realms_apart(filter: str) -> bool:  # noqa: A002 - what RFC 4511 calls it
+    """Does what a filter finds depend on the realm? In every branch of a |, and what a ! leaves out does not count."""
+    kinds, told = ["&"], [list[bool]()]
+    for part in _CLAUSES.finditer(filter):
+        if part[0] == ")":
+            if len(kinds) > 1:
+                kind, inner = kinds.pop(), told.pop()
+                told[-1].append(kind != "!" and (all(inner) if kind == "|" else any(inner)))
+        elif part[2] is None:
+            kinds.append(part[1])
+            told.append([])
+        elif part[2].strip():
+            told[-1].append(not letters(part[2]).isdisjoint(REALM_TOKENS))
+    return any(told[0])
 
 
 def _complaint(text: str, token: str, known: AbstractSet[str]) -> str:

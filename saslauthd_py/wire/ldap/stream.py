@@ -11,14 +11,25 @@ MAX_MESSAGE = 1 << 20
 """Bytes of a whole message, where nothing else is said."""
 
 _HEAD = 2
+_MOST_HEAD = 12
+"""Bytes in which a message has its length and its number."""
+
 _TLS = b"\x15\x16"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The server does not speak LDAP, or says too much at once: the connection is over. `text` is its one line for the log."""
+    """The server does not speak LDAP, or says too much at once: the connection is over. `text` is its one line for the log.
+
+    `number`: of the request whose answer alone was too much; 0: nobody's, or it cannot be told.
+    """
 
     text: str
+    number: int = 0
+
+
+class _TooLong(ber.Malformed):
+    """A message over the limit."""
 
 
 class Stream:
@@ -57,8 +68,9 @@ class Stream:
             return decode(whole)
         except ber.Malformed as malformed:
             self._faulted = True
+            number = _number(bytes(buffer[:_MOST_HEAD])) if isinstance(malformed, _TooLong) else 0
             buffer.clear()
-            return Fault(str(malformed))
+            return Fault(str(malformed), number)
 
     def _size(self) -> int:
         """How many bytes the first message has, or must at least have. Raises Malformed."""
@@ -77,5 +89,13 @@ class Stream:
         else:
             size = head + int.from_bytes(buffer[_HEAD:head], "big")
         if size > self._limit:
-            raise ber.Malformed(f"an answer of {size} bytes, over the {self._limit} that one may have")
+            raise _TooLong(f"an answer of {size} bytes, over the {self._limit} that one may have")
         return size
+
+
+def _number(head: bytes) -> int:
+    """Of the message that begins so; 0: that part of it has not come."""
+    try:
+        return ber.read_number(ber.INTEGER, head, _HEAD + ber.octets_of_length(head[1]), len(head))[0]
+    except ber.Malformed:
+        return 0

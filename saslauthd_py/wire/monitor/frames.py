@@ -18,7 +18,7 @@ class Stage(IntEnum):
     ACCOUNT = 2
     """PAM: the code that pam_acct_mgmt(3) returned, after pam_authenticate(3) had accepted."""
     SHADOW = 3
-    """Shadow: a Standing."""
+    """Shadow or getpwent: a Standing."""
 
 
 class Refusal(IntEnum):

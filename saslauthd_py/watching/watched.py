@@ -1,19 +1,24 @@
-"""One password file under watch: its index, and never an answer from one that the file is not any more (rule C6)."""
+"""One file under watch: its index, and never an answer from one that the file is not any more (rule C6)."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
+from typing import Generic
 
 import trio
 
-from saslauthd_py.backends.passwd_file import reading
-from saslauthd_py.backends.passwd_file.index import MOST_NAMED, NO_ACCOUNTS, Index
-from saslauthd_py.backends.passwd_file.reading import Fault, Reading, Source, Stamp
+from saslauthd_py import stamps
 from saslauthd_py.identity import Identity
+from saslauthd_py.stamps import Stamp
+from saslauthd_py.watching import reading
+from saslauthd_py.watching.reading import Fault, Index, Reading, Source
 
 _logger = logging.getLogger(__name__)
+
+MOST_NAMED = 1000
+"""Accounts of one file that are named at once. With more every account counts as changed, which costs the caller less."""
 
 PATIENCE = 0.25
 """Seconds that a file which is being written may take to come to rest; then what it says is taken for as long as it says it."""
@@ -32,7 +37,7 @@ Changed = tuple[Identity, ...] | None
 """The names, as the file spells them, that have changed; None: any may have."""
 
 
-class WatchedFile:
+class WatchedFile(Generic[Index]):
     """A file for the loop: looked at by one stat, read by a thread, one reading at a time.
 
     `found` is what the last reading gave. A file that turned into something else altogether (a binary, a page of HTML) leaves the
@@ -40,7 +45,9 @@ class WatchedFile:
     was taken back in it we cannot know, so nothing that stood in it counts (rule C6).
     """
 
-    def __init__(self, source: Source, nursery: trio.Nursery, published: Callable[[WatchedFile, Changed], None], backend: str = "") -> None:
+    def __init__(
+        self, source: Source[Index], nursery: trio.Nursery, published: Callable[[WatchedFile[Index], Changed], None], backend: str = ""
+    ) -> None:
         """`nursery` runs the readings: a login that gives up does not end one. `published` is called, in the loop, after each.
 
         `backend`: whose file it is, for the log.
@@ -63,7 +70,7 @@ class WatchedFile:
     @property
     def size(self) -> int:
         """Bytes of the index that is kept."""
-        return self.found.size if isinstance(self.found, Index) else 0
+        return 0 if self.found is None or isinstance(self.found, Fault) else self.found.size
 
     @property
     def was_read(self) -> bool:
@@ -93,11 +100,11 @@ class WatchedFile:
 
     def unload(self) -> None:
         """Give the memory of the index back, where it can be had again. The watch goes on."""
-        if not self._outlives and isinstance(self.found, Index):
+        if not self._outlives and not isinstance(self.found, Fault):
             self.found = None
 
     def _as_read(self) -> bool:
-        return self._stamp is not None and time.monotonic() < self._look_again and reading.look(self.source.path) == self._stamp
+        return self._stamp is not None and time.monotonic() < self._look_again and stamps.look(self.source.path) == self._stamp
 
     def _start(self) -> trio.Event:
         if self._reading is None:
@@ -115,28 +122,29 @@ class WatchedFile:
             self._reading = None
             done.set()
 
-    async def _read_at_rest(self) -> tuple[int, Reading]:
+    async def _read_at_rest(self) -> tuple[int, Reading[Index]]:
         """Read until it can be relied on, or patience ends. The number of the last reading, and what it gave."""
         start = trio.current_time()
         while True:
             self._begun += 1
             began = self._begun
-            before = self.found if isinstance(self.found, Index) else None
-            seen = await trio.to_thread.run_sync(reading.read, self.source, before)
+            before = None if isinstance(self.found, Fault) else self.found
+            seen: Reading[Index] = await trio.to_thread.run_sync(reading.read, self.source, before)
             passed = trio.current_time() - start
             if seen.settled or passed > PATIENCE_WITH_HALVES or (seen.whole and passed > PATIENCE):
                 return began, seen
             await trio.sleep(_PAUSE)
 
-    def _publish(self, began: int, seen: Reading) -> None:
+    def _publish(self, began: int, seen: Reading[Index]) -> None:
         fault = seen.found if isinstance(seen.found, Fault) else None
-        kept = isinstance(self.found, Index) and self.found is not NO_ACCOUNTS
+        kept = not isinstance(self.found, Fault | None) and self.found is not self.source.missing
         self._outlives = fault is not None and fault.nonsense and kept
         self._tell(seen, fault)
-        if seen.found is NO_ACCOUNTS and self._had_accounts:
+        gone = seen.found is self.source.missing
+        if gone and self._had_accounts:
             line = "gone; its realm has no accounts any more: if that is not meant, put the file back"
             _logger.warning("%s%s: %s", self._whose, self.source.path, line)
-        self._had_accounts = seen.found is not NO_ACCOUNTS and (self._had_accounts or fault is None)
+        self._had_accounts = not gone and (self._had_accounts or fault is None)
         changed = self._changed(seen, fault)
         if not self._outlives:
             self.found, self.exposed = seen.found, seen.exposed
@@ -144,20 +152,20 @@ class WatchedFile:
         self._look_again = time.monotonic() + _RETRY if seen.passing else float("inf")
         self._published(self, changed)
 
-    def _changed(self, seen: Reading, fault: Fault | None) -> Changed:
+    def _changed(self, seen: Reading[Index], fault: Fault | None) -> Changed:
         if not self.was_read or self._outlives or (fault is not None and isinstance(self.found, Fault)):
             return ()
         if self.found is None and seen.stamp is not None and seen.stamp == self._stamp:
             return ()
         return seen.changed
 
-    def _tell(self, seen: Reading, fault: Fault | None) -> None:
+    def _tell(self, seen: Reading[Index], fault: Fault | None) -> None:
         """One line for a fault until the file changes again, and one for each kind of fault in lines until there are others."""
         faulty = bool(self._said[1]) and self._said[0] is not None
         if fault is not None:
             says: tuple[Stamp | int | None, tuple[str, ...]] = (seen.stamp or 0, (fault.cause,))
         else:
-            says = (None, seen.found.complaints if isinstance(seen.found, Index) else ())
+            says = (None, () if isinstance(seen.found, Fault) else seen.found.complaints)
         if says == self._said:
             return
         self._said = says
