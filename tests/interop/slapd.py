@@ -89,7 +89,9 @@ class Slapd:
         process.send_signal(signal.SIGCONT)
         self._frozen = False
         _end(process)
-        assert process.returncode == 0, f"slapd ended with {process.returncode}:\n{self.log()}"
+        log = self.log()
+        in_its_cleanup = process.returncode == -signal.SIGSEGV and log.rstrip().endswith("slapd stopped.")  # 2.5.13 does so now and then
+        assert process.returncode == 0 or in_its_cleanup, f"slapd ended with {process.returncode}:\n{log}"
 
     def restart(self) -> None:
         self.stop()
