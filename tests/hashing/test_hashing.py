@@ -1,4 +1,4 @@
-"""Hashes in threads: one more than cores, within a bound of memory, in fair turns, and cancelled only while they wait."""
+"""Hashes in threads: as many as cores, within a bound of memory, in fair turns, and cancelled only while they wait."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Gated:
         self.began: defaultdict[str, trio.Event] = defaultdict(trio.Event)
         self.running: dict[str, int] = {}
         self.most_memory = 0
+        self.token: trio.lowlevel.TrioToken | None = None
         self._may_end: set[str] = set()
         self._all_may_end = False
         self._told = threading.Condition()
@@ -53,10 +54,10 @@ class Gated:
 
     def matches(self, text: str, secret: bytes) -> bool:
         name, size = text.split()
-        trio.from_thread.run_sync(self._begin, name, int(size))
+        trio.from_thread.run_sync(self._begin, name, int(size), trio_token=self.token)
         with self._told:
             self._told.wait_for(lambda: self._all_may_end or name in self._may_end)
-        trio.from_thread.run_sync(self.running.pop, name)
+        trio.from_thread.run_sync(self.running.pop, name, trio_token=self.token)
         return secret == SECRET.reveal()
 
     def make(self, secret: bytes) -> str:
@@ -112,14 +113,14 @@ class Asked:
 
     async def running(self, *names: str) -> None:
         """These hashes run, and no other has a thread."""
-        assert self._hashing._threads.borrowed_tokens == len(names)
+        assert self._hashing._threads.unfinished == len(names)
         for name in names:
             await self._gated.began[name].wait()
         assert self._gated.running.keys() == set(names)
 
     def idle(self, memory: int = ROOM) -> None:
         """Nothing is held, and nobody waits."""
-        assert self._hashing._threads.borrowed_tokens == 0
+        assert self._hashing._threads.unfinished == 0
         assert self._hashing._queue._room == memory
         assert not self._hashing._queue._tickets
         assert not self._hashing._queue._others
@@ -136,6 +137,7 @@ Ask = Callable[[Hashing], Asked]
 @pytest.fixture
 async def ask(gated: Gated) -> AsyncIterator[Ask]:
     """Whatever still runs when the test ends, well or not, ends too."""
+    gated.token = trio.lowlevel.current_trio_token()
     async with trio.open_nursery() as nursery:
         yield lambda own: Asked(nursery, own, gated)
         gated.finish()
@@ -150,10 +152,11 @@ async def test_verify_and_make_are_those_of_passwords() -> None:
         assert await own.verify(made, Secret(b"wrong")) is False
 
 
-def test_one_more_than_cores_where_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, places in ((4, 5), (None, 2)):
+def test_as_many_threads_as_cores_and_one_hash_ahead_where_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, threads in ((4, 4), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
-        assert Hashing().places == places
+        own = Hashing()
+        assert (own._threads.count, own.places) == (threads, threads + 1)
 
 
 async def test_errors_come_through_and_take_nothing(ask: Ask) -> None:
@@ -176,7 +179,7 @@ def test_less_memory_than_one_record_may_take_is_refused() -> None:
 
 
 async def test_as_many_hashes_as_threads_run_at_once_in_order(gated: Gated, ask: Ask) -> None:
-    asked = ask(Hashing(threads=2, memory=ROOM))
+    asked = ask(Hashing(threads=2, memory=ROOM, ahead=0))
     for name in "abcd":
         await asked.start(name, 1)
     await asked.running("a", "b")
@@ -192,7 +195,7 @@ async def test_as_many_hashes_as_threads_run_at_once_in_order(gated: Gated, ask:
 
 
 async def test_d11_memory_is_never_exceeded_and_all_get_their_turn(gated: Gated, ask: Ask) -> None:
-    asked = ask(Hashing(threads=8, memory=ROOM))
+    asked = ask(Hashing(threads=8, memory=ROOM, ahead=0))
     sizes = [128, 60, 20, 100, 1, 99, 128, 72, 5, 128]
     for number, size in enumerate(sizes):
         await asked.start(f"{number}", size)
@@ -208,7 +211,7 @@ async def test_d11_memory_is_never_exceeded_and_all_get_their_turn(gated: Gated,
 
 
 async def test_d11_record_that_may_not_be_tried_is_broken_at_once(ask: Ask) -> None:
-    own = Hashing(threads=1, memory=ROOM)
+    own = Hashing(threads=1, memory=ROOM, ahead=0)
     asked = ask(own)
     await asked.start("first", 128)
     await asked.start("second", 128)
@@ -218,7 +221,7 @@ async def test_d11_record_that_may_not_be_tried_is_broken_at_once(ask: Ask) -> N
 
 
 async def test_d11_making_a_record_is_weighed_too(ask: Ask) -> None:
-    own = Hashing(threads=8, memory=ROOM)
+    own = Hashing(threads=8, memory=ROOM, ahead=0)
     asked = ask(own)
     await asked.start("big", 100)
     asked.nursery.start_soon(own.make, "gated", SECRET)
@@ -229,7 +232,7 @@ async def test_d11_making_a_record_is_weighed_too(ask: Ask) -> None:
 
 
 async def test_d11_small_hash_does_not_overtake_a_big_one(ask: Ask) -> None:
-    asked = ask(Hashing(threads=8, memory=ROOM))
+    asked = ask(Hashing(threads=8, memory=ROOM, ahead=0))
     await asked.start("first", 100)
     await asked.start("big", 128)
     await asked.start("small", 1)
@@ -239,7 +242,7 @@ async def test_d11_small_hash_does_not_overtake_a_big_one(ask: Ask) -> None:
 
 
 async def test_cancelled_waiter_leaves_its_place_to_the_next(ask: Ask) -> None:
-    asked = ask(Hashing(threads=8, memory=ROOM))
+    asked = ask(Hashing(threads=8, memory=ROOM, ahead=0))
     given_up = trio.CancelScope()
     await asked.start("first", 100)
     await asked.start("big", 128, given_up)
@@ -256,7 +259,7 @@ async def test_cancelled_waiter_leaves_its_place_to_the_next(ask: Ask) -> None:
 
 
 async def test_waiter_without_a_thread_gives_its_memory_back_when_cancelled(gated: Gated, ask: Ask) -> None:
-    asked = ask(Hashing(threads=1, memory=ROOM))
+    asked = ask(Hashing(threads=1, memory=ROOM, ahead=0))
     given_up = trio.CancelScope()
     await asked.start("first", 100)
     await asked.start("second", 90, given_up)
@@ -268,7 +271,7 @@ async def test_waiter_without_a_thread_gives_its_memory_back_when_cancelled(gate
 
 
 async def test_waiter_served_and_cancelled_in_one_turn_takes_nothing(gated: Gated, ask: Ask) -> None:
-    own = Hashing(threads=8, memory=ROOM)
+    own = Hashing(threads=8, memory=ROOM, ahead=0)
     asked = ask(own)
     given_up = trio.CancelScope()
     async with own._queue.turn(Caller(), ROOM):
@@ -280,7 +283,7 @@ async def test_waiter_served_and_cancelled_in_one_turn_takes_nothing(gated: Gate
 
 
 async def test_waiter_cancelled_and_then_served_in_one_turn_takes_nothing(gated: Gated, ask: Ask) -> None:
-    own = Hashing(threads=8, memory=ROOM)
+    own = Hashing(threads=8, memory=ROOM, ahead=0)
     asked = ask(own)
     given_up = trio.CancelScope()
     async with own._queue.turn(Caller(), ROOM):
@@ -292,7 +295,7 @@ async def test_waiter_cancelled_and_then_served_in_one_turn_takes_nothing(gated:
 
 
 async def test_running_hash_is_waited_for_and_keeps_its_place(ask: Ask) -> None:
-    asked = ask(Hashing(threads=1, memory=ROOM))
+    asked = ask(Hashing(threads=1, memory=ROOM, ahead=0))
     given_up = trio.CancelScope()
     await asked.start("running", 128, given_up)
     await asked.start("next", 128)
@@ -305,7 +308,7 @@ async def test_running_hash_is_waited_for_and_keeps_its_place(ask: Ask) -> None:
 
 
 async def test_d3_d4_hash_for_a_ticket_comes_first_and_the_others_take_turns_by_account(gated: Gated, ask: Ask) -> None:
-    asked = ask(Hashing(threads=1, memory=ROOM))
+    asked = ask(Hashing(threads=1, memory=ROOM, ahead=0))
     await asked.start("running", 1)
     for name, caller in (("a1", Caller("a")), ("a2", Caller("a")), ("b1", Caller("b")), ("c1", Caller("c", urgent=True))):
         CALLER.set(caller)
@@ -317,7 +320,7 @@ async def test_d3_d4_hash_for_a_ticket_comes_first_and_the_others_take_turns_by_
 
 
 async def test_d3_new_hash_for_the_holder_of_a_ticket_does_not_come_before_a_login(gated: Gated, ask: Ask) -> None:
-    own = Hashing(threads=1, memory=ROOM)
+    own = Hashing(threads=1, memory=ROOM, ahead=0)
     asked = ask(own)
     await asked.start("running", 1)
     await asked.start("stranger", 1)
@@ -345,3 +348,19 @@ async def test_loop_goes_on_while_a_hash_runs() -> None:
         while turns < 100:
             await own.verify(decoy, SECRET)
         nursery.cancel_scope.cancel()
+
+
+async def test_one_hash_is_there_for_the_thread_that_ends_first_and_no_more(gated: Gated, ask: Ask) -> None:
+    own = Hashing(threads=1, memory=ROOM)
+    asked = ask(own)
+    for name in "abc":
+        await asked.start(name, 1)
+    await gated.began["a"].wait()
+    assert own.counts() == (2, 1)
+    CALLER.set(Caller("d", urgent=True))
+    await asked.start("d", 1)
+    gated.finish()
+    for name in "abcd":
+        await asked.ended[name].wait()
+    assert gated.begun == ["a", "b", "d", "c"]
+    asked.idle()

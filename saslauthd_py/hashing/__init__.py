@@ -1,8 +1,8 @@
-"""The one place where hashes run: in threads, one more than cores, within a bound of memory, in fair turns.
+"""The one place where hashes run: in as many threads as cores, within a bound of memory, in fair turns.
 
 One `Hashing` a process (design decision 9, rules D4, D11). The native call of every scheme releases the interpreter lock, so the loop
-goes on and each core does a hash. The one more is for the core whose thread has ended: it has a hash while the loop answers and hands
-out the next (with short hashes half as many again a second).
+goes on and each core does a hash. One hash more than threads has its turn: it is there for the thread that ends first, which with short
+hashes (sha512crypt's 1.7 ms) is some tenth more a second.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-import trio
-
 from saslauthd_py import passwords
 from saslauthd_py.credential import Encoding
+from saslauthd_py.hashing.threads import Threads
 from saslauthd_py.keys import Hash, Keys
 from saslauthd_py.mechanisms import opaque_string, saslprep
 from saslauthd_py.mechanisms.saslprep import Unprepared
@@ -35,23 +34,22 @@ _PREPARATIONS: tuple[Callable[[str], str], ...] = (partial(saslprep.prepare, sto
 
 
 class Hashing:
-    """Passwords verified and made in threads. Waiting for a turn is fair and may be cancelled; a hash that runs is waited for.
+    """Passwords verified and made in threads. Waiting for a turn is fair and may be cancelled; a hash that has it is waited for.
 
-    So a cancelled call returns late, by one verification at most, and what it took is given back when its thread has really ended: a
+    So a cancelled call returns late, by two verifications at most, and what it took is given back when its thread has really ended: a
     client that hangs up and comes again does not get a second core.
     """
 
-    def __init__(self, threads: int | None = None, memory: int = MEMORY) -> None:
-        """`threads` at once (None: one more than cores), `memory` bytes for them together.
+    def __init__(self, threads: int | None = None, memory: int = MEMORY, ahead: int = 1) -> None:
+        """`threads` at once (None: as many as cores), `memory` bytes for all that have their turn: so many, and `ahead`.
 
         Raises ValueError for less memory than the costliest record that may be verified takes: it would wait for ever.
         """
         if memory < MAX_MEMORY:
             raise ValueError(f"hashes need {MAX_MEMORY >> 20} MiB at least")
-        threads = threads or (os.cpu_count() or 1) + 1
-        self._threads = trio.CapacityLimiter(threads)  # apart from trio's own, which other work may have taken; never waited for
-        self._queue = Queue(threads, room=memory)
-        self.places = threads
+        self._threads = Threads(threads or os.cpu_count() or 1)
+        self.places = self._threads.count + ahead
+        self._queue = Queue(self.places, room=memory)
         self.counts = self._queue.counts
 
     async def verify(self, encoding: Encoding, secret: Secret) -> bool:
@@ -65,17 +63,17 @@ class Hashing:
         BrokenRecord; at once, and without waiting, where the record may not be tried at all.
         """
         async with self._queue.turn(CALLER.get(), passwords.cost(encoding).memory):
-            return await trio.to_thread.run_sync(_matching, encoding, secret, limiter=self._threads)
+            return await self._threads.run(partial(_matching, encoding, secret))
 
     async def make(self, scheme: str, secret: Secret) -> Encoding:
         """As `passwords.make`, and never before the login of a ticket. Raises UnknownScheme, SecretTooLong."""
         async with self._queue.turn(replace(CALLER.get(), urgent=False), passwords.cost_to_make(scheme).memory):
-            return await trio.to_thread.run_sync(passwords.make, scheme, secret, limiter=self._threads)
+            return await self._threads.run(partial(passwords.make, scheme, secret))
 
     async def derive(self, function: Hash, secret: Secret, salt: bytes, rounds: int) -> Keys:
         """As `mechanisms.scram.keys.derive`. Raises Unusable."""
         async with self._queue.turn(CALLER.get()):
-            return await trio.to_thread.run_sync(keys.derive, function, secret, salt, rounds, limiter=self._threads)
+            return await self._threads.run(partial(keys.derive, function, secret, salt, rounds))
 
 
 def forms(secret: Secret) -> tuple[Secret, ...]:
