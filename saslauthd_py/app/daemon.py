@@ -67,9 +67,8 @@ class Daemon:
         self._loop = Loop(Connections(self._most(first), first.settings.server.max_connections_per_peer), self._pulse)
         self._exporting = means.exporting
         self._reloading = Reloading(self, means.path, means.monitor)
-        self._facts = Run(
-            self._shared, self._record.counters, self._loop.connections, means.descriptors, time.monotonic(), means.monitor is not None
-        )
+        monitor_pid = None if means.monitor is None else means.monitor.pid
+        self._facts = Run(self._shared, self._record.counters, self._loop.connections, means.descriptors, time.monotonic(), monitor_pid)
 
     async def run(self) -> None:
         """From READY until everything is drained. Raises MonitorGone, in a group."""

@@ -14,6 +14,7 @@ import trio
 
 from saslauthd_py.app.start import StartError
 from saslauthd_py.monitor.channel import receive, send
+from saslauthd_py.privileges import peer_ids
 from saslauthd_py.wire.monitor import (
     Begin,
     Configuration,
@@ -77,11 +78,14 @@ class Offer:
 
 
 class MonitorLink:
-    """One channel. Made from its descriptor, which is this object's then. `offers` are the reloads, as they come."""
+    """One channel. Made from its descriptor, which is this object's then. `offers` are the reloads, as they come; `pid` is the monitor's,
+    whether it has started this process or was met.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._channel = socket.socket(fileno=descriptor)
         self._channel.set_inheritable(False)
+        self.pid = peer_ids(self._channel).pid
         self._send_offer, self.offers = trio.open_memory_channel[Offer](math.inf)
         self._offer: Offer | None = None
         self._pools: dict[int, Workers] = {}

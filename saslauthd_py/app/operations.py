@@ -109,7 +109,7 @@ class Run:
     connections: Connections
     descriptors: int
     began: float
-    monitored: bool
+    monitor_pid: int | None
 
 
 class DaemonOperations:
@@ -141,7 +141,7 @@ class DaemonOperations:
             uptime=time.monotonic() - run.began,
             generation=serving.number,
             pid=os.getpid(),
-            monitor_pid=os.getppid() if run.monitored else None,
+            monitor_pid=run.monitor_pid,
             listeners=tuple(_listener(serving, listen) for listen in settings.listen),
             connections=ConnectionsStatus(len(run.connections), min(settings.server.max_connections, run.descriptors)),
             logins=LoginsStatus(counters.accepted + counters.inline, counters.rejected, counters.unavailable),

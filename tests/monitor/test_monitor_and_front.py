@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from saslauthd_py.control import client
 from tests.interop.daemon import PATIENCE, Daemon, Site, environment, front_of, listener, site_of
 from tests.interop.mux import NO, OK, exchange
 from tests.monitor.monitored import program, undated
@@ -55,6 +56,7 @@ def test_a1_the_monitor_is_root_and_has_neither_trio_nor_what_parses_bytes_from_
     daemon = started(site, monitor=told)
     assert ask(site.mux) == OK
     assert status(daemon.pid)["Uid"].split() == ["0"] * 4
+    assert client.status(str(site.control), PATIENCE)["monitor_pid"] == daemon.pid
     assert len(os.listdir(f"/proc/{daemon.pid}/task")) == 1
     daemon.stop()
     (line,) = [line for line in daemon.log() if line.startswith("MODULES")]

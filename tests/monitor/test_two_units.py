@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from saslauthd_py.control import client
 from tests.interop.daemon import PATIENCE, USER, Site, environment, listener, site_of
 from tests.interop.mux import NO, OK, ask
 from tests.monitor.monitored import undated
@@ -109,6 +110,11 @@ def test_a1_a_front_that_nobody_forked_serves(site: Site, halves: tuple[Unit, Un
     status = Path(f"/proc/{halves[1].process.pid}/status").read_text()
     assert "CapBnd:\t0000000000000000\n" in status
     assert os.stat(f"/proc/{halves[1].process.pid}/environ").st_uid == 0, "not dumpable"
+
+
+def test_status_names_the_monitor_that_the_front_has_met(site: Site, halves: tuple[Unit, Unit]) -> None:
+    told = client.status(str(site.control), PATIENCE)
+    assert (told["monitor_pid"], told["pid"]) == tuple(half.process.pid for half in halves)
 
 
 def test_h1_reload_by_the_command(site: Site, halves: tuple[Unit, Unit]) -> None:

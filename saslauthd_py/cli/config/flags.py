@@ -14,8 +14,9 @@ _CONFIG = Words(summary="look at the configuration", description="Checks, shows 
 _CHECK = Words(
     summary="every problem of the configuration at once",
     description="Prints every problem with file, line, key and, where a key is unknown, the nearest one; else that the file is ok. With "
-    "--online it then tries each server of each LDAP backend: its name, connection, TLS and certificate, the service's bind, base, filter, "
-    "stored passwords and group. Nobody's login is tried; each step is one line: pass, skip, warn or fail, and what to do.",
+    "--online it then tries each server of each ldap, imap and http_form backend: its name, connection, TLS and certificate; of a "
+    "directory the service's bind, base, filter, stored passwords and group too. Nobody's login is tried; each step is one line: pass, "
+    "skip, warn or fail, and what to do.",
     exits={Exit.DONE: "no problem (warnings count as none)", Exit.UNAVAILABLE: "--online: a server cannot be reached, and no more is wrong"}
     | CONFIGURED
     | _NO_FILE,
@@ -60,7 +61,7 @@ def add_config(program: Parser) -> None:
     """Everything below `config`."""
     config = program.command("config", _CONFIG)
     check, show = config.command("check", _CHECK), config.command("show", _SHOW)
-    check.add_argument("--online", action="store_true", help="try the directories too")
+    check.add_argument("--online", action="store_true", help="try the servers of ldap, imap and http_form too")
     for command in (check, show):
         takes_config(command)
         takes_json(command)

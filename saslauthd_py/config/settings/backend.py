@@ -34,7 +34,9 @@ class BackendSettings(BaseModel):
         "{local}@{realm}", description='The login as this backend knows it; the "@" before an empty realm falls away.'
     )
     fold_case: StrictBool = Field(True, description="Alice and alice are one account.")
-    cache: Annotated[float, Duration("0s", "1d")] = Field(0.0, description='How long a right password is remembered; "0s": not at all.')
+    cache: Annotated[float, Duration("0s", "1d")] = Field(
+        0.0, description='How long a right password is remembered, changed meanwhile or not; "0s": not at all.'
+    )
     parallel: StrictInt = Field(64, ge=1, le=4096, description="Logins that may be under way here at once; the others wait.")
     services: tuple[Service, ...] = Field((), description="The services this backend may be asked for; empty: all.")
 
