@@ -1,4 +1,7 @@
-"""From settings to the backends, the routes and the authenticator that they describe: the one place that knows every backend."""
+"""From settings to the backends, the routes and the authenticator that they describe: the one place that knows every backend.
+
+Each kind but the store's is imported where there is one, which is before anybody is served: all of them take a good part of a start.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,6 @@ from saslauthd_py.app import directories, kerberos, remotes
 from saslauthd_py.app.start import StartError
 from saslauthd_py.authenticator import Authenticator, Grounds
 from saslauthd_py.backend import Backend
-from saslauthd_py.backends.getpwent import GetpwentBackend
-from saslauthd_py.backends.pam import PamBackend
-from saslauthd_py.backends.passwd_file import PasswdFileBackend
-from saslauthd_py.backends.saslauthd import SaslauthdBackend
-from saslauthd_py.backends.sasldb import SasldbBackend
-from saslauthd_py.backends.shadow import ShadowBackend
 from saslauthd_py.backends.store import StoreBackend, StoreOptions
 from saslauthd_py.cache import Cache
 from saslauthd_py.config.settings import (
@@ -186,6 +183,8 @@ class _Parts:
         return Member(name, store, queue, settings.cache, frozenset(settings.services), store, store.used, settings.login, keyed=store)
 
     def _passwd_file(self, name: str, settings: PasswdFileSettings) -> Member:
+        from saslauthd_py.backends.passwd_file import PasswdFileBackend
+
         file = PasswdFileBackend(settings, self._hashing, self._nursery, name)
         watched = file if settings.cache else None  # without a cache nobody needs to see its changes before a login does
         login = "{local}@{realm}" if settings.realm_in_path else settings.login  # alice of two files is not one account
@@ -194,6 +193,8 @@ class _Parts:
         return Member(name, file, queue, settings.cache, frozenset(settings.services), watched, login=login, keyed=file)
 
     def _sasldb(self, name: str, settings: SasldbSettings) -> Member:
+        from saslauthd_py.backends.sasldb import SasldbBackend
+
         file = SasldbBackend(settings, self._hashing, self._nursery, name)
         watched = file if settings.cache else None  # as for a passwd_file
         queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
@@ -224,10 +225,16 @@ def _with_workers(name: str, settings: WorkerSettings, workers: Workers) -> Memb
     backend: Backend
     match settings:
         case PamSettings():
+            from saslauthd_py.backends.pam import PamBackend
+
             backend = PamBackend(workers, settings)
         case ShadowSettings():
+            from saslauthd_py.backends.shadow import ShadowBackend
+
             backend = ShadowBackend(workers, settings)
         case GetpwentSettings():
+            from saslauthd_py.backends.getpwent import GetpwentBackend
+
             backend = GetpwentBackend(workers, settings)
     queue, services = Queue.of_backend(min(settings.processes, settings.parallel)), frozenset(settings.services)
     pam = isinstance(settings, PamSettings)
@@ -235,6 +242,8 @@ def _with_workers(name: str, settings: WorkerSettings, workers: Workers) -> Memb
 
 
 def _saslauthd(name: str, settings: SaslauthdSettings) -> Member:
+    from saslauthd_py.backends.saslauthd import SaslauthdBackend
+
     return Member(
         name,
         SaslauthdBackend(settings),

@@ -10,6 +10,7 @@ import socket
 from saslauthd_py import privileges
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
+from saslauthd_py.cli.imports import without_collections
 from saslauthd_py.cli.main import fail
 from saslauthd_py.cli.report import Text
 
@@ -18,8 +19,9 @@ def main() -> int:
     """Serve until SIGTERM. What goes wrong is told as a command tells it; the code to exit with."""
     privileges.seal()  # execve has made us dumpable again: before anything else is imported
     try:
-        from saslauthd_py import app
-        from saslauthd_py.monitor.front import CHANNEL
+        with without_collections():
+            from saslauthd_py import app
+            from saslauthd_py.monitor.front import CHANNEL
 
         app.serve_for_monitor(CHANNEL)
     except (Exception, KeyboardInterrupt) as error:
@@ -35,7 +37,8 @@ def run(arguments: argparse.Namespace, _: Environment) -> Text:
     privileges.seal()
     channel = _meet(arguments.socket)
 
-    from saslauthd_py import app
+    with without_collections():
+        from saslauthd_py import app
 
     app.serve_for_monitor(channel)
     return Text("")

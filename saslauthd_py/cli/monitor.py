@@ -8,6 +8,7 @@ import signal
 
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
+from saslauthd_py.cli.imports import without_collections
 from saslauthd_py.cli.report import Text
 
 
@@ -15,9 +16,10 @@ def run(arguments: argparse.Namespace, _: Environment) -> Text:
     """Returns when it was told to stop, or the front has gone. Raises ConfigurationError, and what a monitor raises."""
     signal.signal(signal.SIGHUP, lambda *_: None)  # before the imports, which take a while
 
-    from saslauthd_py.config.load import DEFAULT_PATH, check
-    from saslauthd_py.monitor import process
-    from saslauthd_py.notify import Notifier
+    with without_collections():
+        from saslauthd_py.config.load import DEFAULT_PATH, check
+        from saslauthd_py.monitor import process
+        from saslauthd_py.notify import Notifier
 
     if os.geteuid() != 0:
         raise CommandFailed(Exit.DENIED, "the monitor is the half of the daemon that is root: start it as root, or start `serve` alone")

@@ -9,37 +9,48 @@ from typing import TYPE_CHECKING
 
 from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.exits import CommandFailed, Exit
+from saslauthd_py.cli.imports import without_collections
 from saslauthd_py.cli.report import Fields, Record, Text
+from saslauthd_py.cli.syntax import DEFAULT_CONFIGURATION
 
 if TYPE_CHECKING:
     from saslauthd_py.config.load import Checked
+    from saslauthd_py.monitor.early import Early
 
 
 def run(arguments: argparse.Namespace, _: Environment) -> Record | Text:
     """Returns when the daemon was told to stop, or --check found nothing. Raises ConfigurationError, StartError, what a monitor raises."""
     signal.signal(signal.SIGHUP, lambda *_: None)  # before the imports, which take a while: a reload that comes too early must not end us
 
-    from saslauthd_py.config.load import DEFAULT_PATH, check
+    path = arguments.config or DEFAULT_CONFIGURATION
+    if os.geteuid() == 0 and not arguments.check:
+        from saslauthd_py.monitor import early
 
-    path = arguments.config or DEFAULT_PATH
-    root = os.geteuid() == 0
-    checked = check(path, for_root=root)
+        with early.begun(path) as front:
+            return _monitor(path, front)
+
+    with without_collections():
+        from saslauthd_py.config.load import check
+
+    checked = check(path, for_root=os.geteuid() == 0)
     if arguments.check:
         return _check(path, checked)
-    if root:  # nothing but the monitor is imported: what parses bytes from outside is a process of its own (rule A1)
-        return _monitor(path, checked)
 
-    from saslauthd_py import app
+    with without_collections():
+        from saslauthd_py import app
 
     app.serve(path)
     return Text("")
 
 
-def _monitor(path: str, checked: Checked) -> Text:
-    from saslauthd_py.monitor import process
+def _monitor(path: str, front: Early) -> Text:
+    """Nothing but the monitor is imported: what parses bytes from outside is a process of its own (rule A1)."""
+    with without_collections():
+        from saslauthd_py.config.load import check
+        from saslauthd_py.monitor import process
 
     try:
-        process.serve(checked, path)
+        process.serve(check(path, for_root=True), path, front)
     except process.FrontEnded as ended:
         if str(ended):
             raise CommandFailed(Exit.UNAVAILABLE, str(ended)) from ended

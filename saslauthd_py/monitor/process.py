@@ -17,8 +17,9 @@ from saslauthd_py import listeners, privileges
 from saslauthd_py.config.load import Checked
 from saslauthd_py.config.settings import Settings
 from saslauthd_py.listeners import Bound, Listener, ListenError
-from saslauthd_py.monitor import front, orphans, signals, worker
-from saslauthd_py.monitor.channel import bound_sends, pair, receive, send
+from saslauthd_py.monitor import orphans, signals, worker
+from saslauthd_py.monitor.channel import bound_sends, receive, send
+from saslauthd_py.monitor.early import Early
 from saslauthd_py.monitor.meeting import meet
 from saslauthd_py.monitor.offers import Offers, Served, pools_of
 from saslauthd_py.monitor.telling import say
@@ -38,18 +39,16 @@ class FrontEnded(Exception):
         self.code = code
 
 
-def serve(checked: Checked, path: str) -> None:
+def serve(checked: Checked, path: str, early: Early) -> None:
     """Run the daemon with this configuration, read from `path`, until SIGTERM or SIGINT and what was under way is answered.
 
-    SIGHUP reads the file again. As root, before any thread is started. Raises ListenError, PrivilegeError, PamUnusable before anybody is
-    served; FrontEnded.
+    `early`: the front, if it could be started so early. SIGHUP reads the file again. As root, before any thread is started. Raises
+    ListenError, PrivilegeError, PamUnusable before anybody is served; FrontEnded.
     """
     with signals.noted() as wake, _ready(checked) as sockets, ExitStack() as stack:
-        ours, theirs = pair()
+        pid, ours = early.take(listeners.daemon_ids(checked.settings))
         stack.enter_context(ours)
-        with theirs:
-            monitor = _Monitor(front.start(listeners.daemon_ids(checked.settings), (ours, theirs)), ours)
-        _tend(monitor, checked, path, sockets, wake)
+        _tend(_Monitor(pid, ours), checked, path, sockets, wake)
 
 
 def attend(checked: Checked, path: str, meeting: str, ready: Callable[[], object]) -> None:

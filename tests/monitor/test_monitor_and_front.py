@@ -269,12 +269,12 @@ def test_a3_a_configuration_that_others_can_change_is_not_root_s(site: Site) -> 
 
 def test_the_front_goes_by_the_very_text_that_the_monitor_has_read(site: Site) -> None:
     swap = (
-        "import saslauthd_py.monitor.front as starting, os\n"
-        "start = starting.start\n"
+        "import saslauthd_py.monitor.process as process, os\n"
+        "tend = process._tend\n"
         "def swapped(*arguments):\n"
         f"    os.rename('{site.configuration}', '{site.configuration}.away')\n"
-        "    return start(*arguments)\n"
-        "starting.start = swapped\n"
+        "    return tend(*arguments)\n"
+        "process._tend = swapped\n"
     )
     site.configuration.chmod(0o600)  # the front could not read it anyway
     daemon = started(site, monitor=swap)
