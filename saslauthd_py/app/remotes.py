@@ -64,7 +64,5 @@ def composed(settings: RemoteSettings, manner: Approach, nursery: trio.Nursery) 
     from saslauthd_py.backends.http_form.page import Page
 
     assert isinstance(manner, PageManner)  # noqa: S101 - as above
-    page = Page(settings, manner)
-    nursery.start_soon(page.keep)
-    backend = HttpFormBackend(settings, page, nursery)
+    backend = HttpFormBackend(settings, Page(settings, manner), nursery)
     return backend, backend.warm

@@ -5,13 +5,18 @@ from __future__ import annotations
 import imaplib
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from saslauthd_py.mta.smtp import Tried
 from saslauthd_py.secret import Secret
 
 _SECONDS = 3.0
-_OK, _NO = 235, 535
+_OK, _NO, _LATER = 235, 535, 454
 """In SMTP's words, so that a login's answer is one kind of thing."""
+
+_OUTAGES = ("command error: bad", "unavailable", "temporar", "generic failure", "no mechanism available")
+"""What the words of a NO have in them that refuses nobody: Cyrus imapd gives no codes, but libsasl's own words."""
 
 
 def login(host: str, port: int, user: str, secret: Secret) -> Tried:
@@ -20,7 +25,7 @@ def login(host: str, port: int, user: str, secret: Secret) -> Tried:
     step = "connect"
     began = time.monotonic()
     try:
-        with imaplib.IMAP4(host, port, _SECONDS) as server:
+        with _connected(host, port) as server:
             seconds[step], began = time.monotonic() - began, time.monotonic()
             if "STARTTLS" in server.capabilities:
                 step = "STARTTLS"
@@ -29,17 +34,37 @@ def login(host: str, port: int, user: str, secret: Secret) -> Tried:
             step = "AUTH"
             answer = _authenticated(server, user, secret)
             seconds[step] = time.monotonic() - began
+    except imaplib.IMAP4.abort:
+        return Tried(step, 0, "it ended the connection", seconds)
     except imaplib.IMAP4.error as error:
-        return Tried(step, _NO if step == "AUTH" else 0, str(error).removeprefix("b'").removesuffix("'"), seconds)
+        return Tried(step, _code(str(error)) if step == "AUTH" else 0, str(error).removeprefix("b'").removesuffix("'"), seconds)
     except OSError as error:
         return Tried(step, 0, (error.strerror or str(error)).lower(), seconds)
     return Tried("AUTH", _OK, answer, seconds)
+
+
+@contextmanager
+def _connected(host: str, port: int) -> Iterator[imaplib.IMAP4]:
+    """What comes of leaving is no matter."""
+    server = imaplib.IMAP4(host, port, _SECONDS)
+    try:
+        yield server
+    finally:
+        with suppress(imaplib.IMAP4.error, OSError):
+            server.logout()
+        with suppress(OSError):
+            server.shutdown()
 
 
 def _authenticated(server: imaplib.IMAP4, user: str, secret: Secret) -> str:
     name = user.encode(errors="surrogateescape")
     _, answer = server.authenticate("PLAIN", lambda _: b"\0" + name + b"\0" + secret.reveal())
     return str(answer[-1])
+
+
+def _code(words: str) -> int:
+    """Of what followed NO, or of imaplib's own words for BAD: a refusal, or an outage (rule D8)."""
+    return _LATER if any(sign in words.lower() for sign in _OUTAGES) else _NO
 
 
 def _unchecked() -> ssl.SSLContext:

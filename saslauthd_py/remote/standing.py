@@ -41,7 +41,8 @@ class Standing:
         """The answer to a question of this account. Raises Failed, at once where the system is down.
 
         What fails before a secret was sent is no account's fault: the system is down. Whatever else is one account's, until a probe or
-        others say otherwise. `telling` is false for a question that a sound system may refuse to hear: its failure says nothing of it.
+        others say otherwise; so is one that is cancelled, for a deadline may be shorter than the system's own time. `telling` is false
+        for a question that a sound system may refuse to hear: its failure says nothing of it.
         """
         if self.cause:
             raise Failed(self.cause)
@@ -51,6 +52,10 @@ class Standing:
         except Failed as error:
             if telling and epoch == self._epoch:
                 self._note(account, error)
+            raise
+        except trio.Cancelled:
+            if telling:
+                self._check()
             raise
         self._failed.clear()
         return answer

@@ -30,6 +30,7 @@ class Conduct:
     logins: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
     goodbyes: int = 0
+    ended: int = 0
 
 
 async def _serve(conduct: Conduct, stream: trio.SocketStream) -> None:
@@ -90,6 +91,8 @@ async def serving(conduct: Conduct) -> AsyncIterator[ImapServer]:
             await _serve(conduct, stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError):  # the client is gone
             return
+        finally:
+            conduct.ended += 1
 
     async with trio.open_nursery() as nursery:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.lowlevel
 
 from saslauthd_py.backends.http_form.page import MAX_BODY, Manner, Page, named
 from saslauthd_py.config.settings.http_form import HttpFormSettings
 from saslauthd_py.remote.failing import Failed
+from tests.backends.mail_servers import until
 from tests.interop.daemon import PATIENCE, environment
 
 BODY = b"user=alice&password=hunter2"
@@ -75,12 +78,8 @@ async def asked(talk: Talk, **more: object) -> AsyncIterator[tuple[Page, Server]
         server.port = listener.socket.getsockname()[1]
         keys = {"type": "http_form", "url": f"http://127.0.0.1:{server.port}/x?y", "body": "%u%p", "timeout": "20s", **more}
         settings = HttpFormSettings.model_validate(keys)
-        page = Page(settings, Manner.of(settings))
-        try:
-            yield page, server
-        finally:
-            await page.close()
-            nursery.cancel_scope.cancel()
+        yield Page(settings, Manner.of(settings)), server
+        nursery.cancel_scope.cancel()
 
 
 async def failure(page: Page) -> Failed:
@@ -113,25 +112,36 @@ async def test_no_cookie_is_ever_sent_back() -> None:
     assert all(b"cookie" not in heard.lower() for heard in server.heard)
 
 
-async def test_connection_that_the_server_closed_meanwhile_costs_nobody_a_login() -> None:
-    async with asked(saying(OK)) as (page, server):
-        for _ in range(5):
-            assert await page.post(BODY) == 200
-    assert len(server.heard) == 5
+@pytest.mark.parametrize("behind", [OK, b"ok", OK * 3])
+async def test_b1_what_stands_behind_an_answer_is_never_the_next_login_s(behind: bytes) -> None:
+    async with asked(saying(FORBIDDEN + behind, then_close=False)) as (page, server):
+        assert [await page.post(BODY) for _ in range(3)] == [403, 403, 403]
+    assert server.connections == 3
+    assert all(b"\r\nconnection: close\r\n" in heard.lower() for heard in server.heard)
 
 
-async def test_connection_that_ends_under_a_login_is_tried_anew_once_it_was_used_before() -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpx leaves its generators to the garbage collector
+async def test_logins_that_are_cancelled_leave_nothing_behind() -> None:
     async def talk(stream: trio.SocketStream, server: Server) -> None:
-        """The first connection ends after its second request, unanswered."""
-        first = server.connections == 1
         while await server.request(stream):
-            if first and len(server.heard) == 2:
-                return
-            await stream.send_all(OK)
+            await trio.lowlevel.checkpoint()
+            await stream.send_all(FORBIDDEN)
 
-    async with asked(talk) as (page, server):
-        assert [await page.post(BODY), await page.post(BODY)] == [200, 200]
-    assert (server.connections, len(server.heard)) == (2, 3)
+    async with asked(talk, parallel=1) as (page, _):
+
+        async def leave_after(checkpoints: int) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(page.post, BODY)
+                for _ in range(checkpoints):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+
+        await page.post(BODY)
+        before = len(os.listdir("/proc/self/fd"))
+        for checkpoints in range(40):
+            await leave_after(checkpoints)
+        assert await page.post(BODY) == 403
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 @pytest.mark.parametrize("whole", [OK[: len(OK) - 2], FORBIDDEN])
@@ -151,6 +161,21 @@ async def test_status_counts_whatever_comes_of_the_body() -> None:
         assert await page.post(BODY) == 403
         assert await page.post(BODY) == 403
     assert server.connections == 2
+
+
+async def test_body_in_many_pieces_takes_turns_with_other_work_and_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, checkpoint = 0, trio.lowlevel.cancel_shielded_checkpoint
+
+    async def counted() -> None:
+        nonlocal turns
+        turns += 1
+        await checkpoint()
+
+    monkeypatch.setattr(trio.lowlevel, "cancel_shielded_checkpoint", counted)
+    head = b"HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with asked(saying(head + b"1\r\nx\r\n" * 40_000, then_close=False)) as (page, _):
+        assert await page.post(BODY) == 403
+    assert MAX_BODY // 64 < turns < 30_000
 
 
 async def test_body_that_stands_still_holds_nobody_up_for_ever() -> None:
@@ -196,7 +221,6 @@ async def test_nobody_there_is_an_outage_and_nothing_was_sent() -> None:
     settings = HttpFormSettings.model_validate({"type": "http_form", "url": f"http://127.0.0.1:{server.port}/", "body": "%u%p"})
     page = Page(settings, Manner.of(settings))
     failed = await failure(page)
-    await page.close()
     assert (str(failed), failed.sent) == ("Connection refused", False)
 
 

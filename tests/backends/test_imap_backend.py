@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from saslauthd_py.backend import Attempt
-from saslauthd_py.backends.imap import MAX_SECRET, ImapBackend
+from saslauthd_py.backends.imap import MAX_SECRET, ImapBackend, verdicts
 from saslauthd_py.backends.imap.servers import Said
 from saslauthd_py.config.settings.imap import ImapSettings
 from saslauthd_py.identity import Identity
@@ -26,19 +26,19 @@ class Servers:
 
     def __init__(self, answer: bytes | Failed, seconds: float = 0.0) -> None:
         self.asked: list[bytes] = []
-        self._answer = answer
+        self.answer = answer
         self._seconds = seconds
 
     async def login(self, name: bytes, secret: Secret) -> Said:
         self.asked.append(name)
         await trio.sleep(self._seconds)
-        if isinstance(self._answer, Failed):
-            raise self._answer
+        if isinstance(self.answer, Failed):
+            raise self.answer
         stream = Stream()
-        stream.feed(self._answer + b"\r\n")
+        stream.feed(self.answer + b"\r\n")
         response = stream.next_response()
         assert response is not None
-        return Said(response, SERVER, "LOGIN")
+        return Said(response, SERVER, "LOGIN", verdicts.words(response, name, secret))
 
 
 def backend(servers: Servers, **more: object) -> ImapBackend:
@@ -89,6 +89,16 @@ async def test_no_that_speaks_of_the_account(said: bytes, reason: Reason) -> Non
         (b"NO [X-NEW-CODE] x", True, "NO [X-NEW-CODE]"),
         (b"NO Login failed: generic failure", False, "login: NO; generic failure"),
         (b"NO no mechanism available", False, "login: NO; no mechanism available"),
+        (b"NO Server Unavailable. 15", True, "login: NO; Server Unavailable. 15"),
+        (b"NO Temporary authentication failure.", True, "login: NO; Temporary authentication failure."),
+        (b"NO Internal server error", True, "login: NO; Internal server error"),
+        (b"NO [ALERT] Too many simultaneous connections. (Failure)", True, "NO [ALERT]; Too many simultaneous connections. (Failure)"),
+        (b"NO [ALERT] Account exceeded command or bandwidth limits. (Failure)", True, "NO [ALERT]; Account exceeded"),
+        (b"NO [X_TEMPFAIL] x", True, "NO [X_TEMPFAIL]"),
+        (b"NO [4.7.0] x", True, "NO [4.7.0]"),
+        (b"NO Temporary failure: LOGIN alice hunter2", True, "login: NO"),
+        (b"NO [CLIENTBUG] AUTHENTICATE PLAIN AGFsaWNlQGV4YW1wbGUub3JnAGh1bnRlcjI=", True, "NO [CLIENTBUG]"),
+        (b"NO [CLIENTBUG] AUTHENTICATE PLAIN AGFsaWNlQGV4YW1wbGUub3JnAGh1bnR", True, "NO [CLIENTBUG]"),
         (b"BAD Error in IMAP command: LOGIN alice hunter2", True, "login: BAD"),
         (b"NO [CLIENTBUG] you sent hunter2", True, "NO [CLIENTBUG]"),
         (b"BAD [AUTHENTICATIONFAILED] x", True, "BAD [AUTHENTICATIONFAILED]"),
@@ -101,6 +111,7 @@ async def test_d8_everything_else_is_an_outage_and_tells_no_secret(said: bytes, 
     assert outage.cause.startswith(f"{SERVER}: login: ")
     assert told in outage.cause
     assert "hunter2" not in outage.cause
+    assert "AGFsaWNl" not in outage.cause
 
 
 async def test_d9_servers_that_fail_are_an_outage_and_judged_once_a_secret_was_sent() -> None:
@@ -136,7 +147,10 @@ async def test_d6_login_that_is_only_pretended_lasts_as_long_as_refused_ones(aut
 
 
 async def test_d6_login_that_the_server_has_judged_owes_no_more(autojump_clock: MockClock) -> None:
-    asked = backend(Servers(b"a NO [EXPIRED]", seconds=0.4))
+    servers = Servers(b"a NO", seconds=0.4)
+    asked = backend(servers)
+    await asked.verify_password(Attempt(ALICE, Secret(b"wrong"), "smtp"))
+    servers.answer = b"a NO [EXPIRED]"
     await asked.verify_password(Attempt(ALICE, SECRET, "smtp"))
     began = trio.current_time()
     await asked.pretend(SECRET)

@@ -59,6 +59,14 @@ async def test_login_is_told_and_the_server_is_left_with_a_good_bye(nursery: tri
     assert conduct.logins == [("alice", "hunter2")] * 4
 
 
+async def test_server_that_never_ends_a_connection_holds_none(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saslauthd_py.backends.imap.servers.GOOD_BYE", 0.05)
+    conduct = Conduct()
+    async with serving(conduct) as server:
+        assert await answer(servers(nursery, server)) == "OK"
+        await until(lambda: conduct.ended == 1)
+
+
 @pytest.mark.parametrize(
     ("conduct", "why", "sent"),
     [
@@ -100,8 +108,15 @@ async def test_the_next_is_asked_where_one_is_not_there(nursery: trio.Nursery) -
 
 @pytest.mark.parametrize(
     "first",
-    [Conduct(login=LATER), Conduct(login=b"{tag} NO generic failure\r\n"), Conduct(login=HANG_UP), Conduct(greeting=HANG_UP)],
-    ids=["later", "libsasl", "lost", "refused"],
+    [
+        Conduct(login=LATER),
+        Conduct(login=b"{tag} NO generic failure\r\n"),
+        Conduct(login=b"{tag} NO [ALERT] Too many simultaneous connections.\r\n"),
+        Conduct(login=b"{tag} BAD [UNAVAILABLE] Service temporarily unavailable\r\n"),
+        Conduct(login=HANG_UP),
+        Conduct(greeting=HANG_UP),
+    ],
+    ids=["later", "libsasl", "worded", "bad", "lost", "refused"],
 )
 async def test_the_next_is_asked_where_one_cannot_tell(first: Conduct, nursery: trio.Nursery) -> None:
     async with serving(first) as one, serving(Conduct(login=WRONG)) as two:
@@ -132,6 +147,9 @@ async def test_d9_secret_that_one_may_have_judged_is_told_whatever_the_other_say
         assert (await failure(servers(nursery, one, two))).sent
     async with serving(Conduct(login=LATER)) as two:
         assert await answer(servers(nursery, nobody(), two)) == "NO UNAVAILABLE"
+    for first, second in ((LATER, b"{tag} BAD what?\r\n"), (b"{tag} BAD what?\r\n", LATER)):
+        async with serving(Conduct(login=first)) as one, serving(Conduct(login=second)) as two:
+            assert await answer(servers(nursery, one, two)) == "BAD"
 
 
 async def test_d8_server_that_is_down_is_passed_over_and_found_back(nursery: trio.Nursery) -> None:

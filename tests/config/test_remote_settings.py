@@ -94,6 +94,7 @@ def test_imap_that_is_refused_is_told_why(keys: dict[str, object], why: str) -> 
         ({"url": "https://u:p@auth.example.org/"}, "must not hold a name or password"),
         ({"url": "https://auth.example.org/#x"}, "is never sent"),
         ({"url": "https://bücher.example/"}, "xn-- form"),
+        ({"url": "https://xn--zzzz.example/"}, "is not the xn-- form of any name"),
         ({"url": "https://a b/"}, "%XX"),
         ({"url": "https://:8443/"}, "must name a host"),
         ({"url": "https://a:99999/"}, "must have a port"),
@@ -104,6 +105,10 @@ def test_imap_that_is_refused_is_told_why(keys: dict[str, object], why: str) -> 
         ({"body": "u=%u&p=%p" + "x" * 4096}, "must have 4096 characters at most"),
         ({"body": None}, "is missing"),
         ({"format": "json"}, "is no JSON"),
+        ({"format": "json", "body": '{"u": "%u", "p": "%p", "n": NaN}'}, "is no JSON: it has no NaN"),
+        ({"format": "json", "body": '{"u": "%u", "p": "%p", "u": "x"}'}, "has a name twice"),
+        ({"format": "json", "body": "[" * 2000}, "more brackets within brackets"),
+        ({"format": "json", "body": "[" * 600 + '"%u%p"' + "]" * 600}, "more brackets within brackets"),
         ({"format": "json", "body": '{"%u": "%p"}'}, "has no %u and no %U"),
         ({"format": "xml"}, 'must be "form" or "json"'),
         ({"accept": []}, "must not be an empty list"),
@@ -131,6 +136,7 @@ def test_json_body_is_taken_apart() -> None:
 
 
 def test_place_is_that_of_the_url() -> None:
+    assert form(url="https://xn--bcher-kva.example/").place == ("xn--bcher-kva.example", 443)
     assert form(url="HTTPS://[::1]/x?y").place == ("::1", 443)
     assert form(url="http://auth.example.org:8080").place == ("auth.example.org", 8080)
 

@@ -128,6 +128,24 @@ def test_imap_logs_in_and_is_refused() -> None:
     assert heard[2] == PLAIN
     found, _ = imap_login("* OK ready\r\n", capability, "+ \r\n", "TAG NO wrong\r\n", "* BYE\r\n" + "TAG OK done\r\n")
     assert (found.step, found.code) == ("AUTH", 535)
-    assert "wrong" in found.text
+    assert found.text == "wrong"
+    found, _ = imap_login("* OK ready\r\n", capability, "+ \r\n", "TAG OK in\r\n", None)
+    assert found.ok
     found, _ = imap_login(None)
     assert (found.step, found.code) == ("connect", 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "text"),
+    [
+        (None, 0, "it ended the connection"),
+        ("TAG NO [UNAVAILABLE] later\r\n", 454, "[UNAVAILABLE] later"),
+        ("TAG NO generic failure\r\n", 454, "generic failure"),
+        ("TAG BAD what?\r\n", 454, "AUTHENTICATE command error: BAD [b'what?']"),
+        ("TAG NO [AUTHENTICATIONFAILED] wrong\r\n", 535, "[AUTHENTICATIONFAILED] wrong"),
+    ],
+)
+def test_d8_imap_outage_is_no_refusal(said: str | None, code: int, text: str) -> None:
+    capability = "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n" + "TAG OK done\r\n"
+    found, _ = imap_login("* OK ready\r\n", capability, "+ \r\n", said, None)
+    assert (found.step, found.code, found.text) == ("AUTH", code, text)

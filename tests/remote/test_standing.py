@@ -98,10 +98,10 @@ async def test_d8_three_accounts_in_a_row_are(standing: Standing, system: System
     system.fails = None
     await standing.ask("alice", system.ask)
     system.fails = LOST
-    for account in ("alice", "bob"):
+    for account in ("carol", "dave"):
         await failed(standing, system, account)
     before = standing.cause
-    await failed(standing, system, "carol")
+    await failed(standing, system, "erin")
     assert (before, standing.cause) == ("", "ended the connection")
 
 
@@ -110,6 +110,32 @@ async def test_d8_probe_that_fails_tells_for_all(standing: Standing, system: Sys
     await failed(standing, system, "alice")
     await trio.testing.wait_all_tasks_blocked()
     assert standing.cause == "connection refused"
+
+
+async def test_one_probe_at_a_time_looks_into_it(system: System, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    probes = 0
+
+    async def probe() -> None:
+        nonlocal probes
+        probes += 1
+        await trio.sleep_forever()
+
+    standing = Standing("imap://a", probe, nursery)
+    system.fails = SILENT
+    for _ in range(3):
+        await failed(standing, system, "alice")
+        await trio.testing.wait_all_tasks_blocked()
+    assert probes == 1
+
+
+async def test_d8_silence_that_nobody_waits_out_is_looked_into(standing: Standing, system: System, autojump_clock: MockClock) -> None:
+    system.probe_fails = SILENT
+    for telling in (False, True):
+        assert not standing.cause
+        with trio.move_on_after(1):
+            await standing.ask("alice", trio.sleep_forever, telling=telling)
+        await trio.testing.wait_all_tasks_blocked()
+    assert standing.cause == "no answer within 5 s"
 
 
 async def test_question_that_a_sound_system_may_refuse_tells_nothing(standing: Standing, system: System, autojump_clock: MockClock) -> None:

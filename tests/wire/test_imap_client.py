@@ -45,6 +45,22 @@ def test_login_is_sent_as_the_server_takes_it(way: str) -> None:
     assert login(SCRIPTS[way]).word == "OK"
 
 
+@pytest.mark.parametrize("way", SCRIPTS)
+def test_d9_it_is_known_whether_a_secret_was_sent(way: str) -> None:
+    talk, turns = Talk(SCRIPTS[way]), iter(SCRIPTS[way].turns)
+    talk.run(turns, talk.client.greeting())
+    talk.run(turns, talk.client.capabilities())
+    sending = talk.client.login(NAME, SECRET)
+    sent = b""
+    for answer in (None, *[Response(b"+", "")] * 2):
+        sent += next(sending) if answer is None else sending.send(answer)
+        shown = PASSWORD in sent or MESSAGE in sent
+        assert talk.client.secret_sent is shown
+        if shown:
+            return
+    raise AssertionError("it was never sent")
+
+
 @given(RIGHT, st.integers(1, 7))
 def test_pieces_in_which_a_server_s_words_come_are_no_matter(whole: Script, piece: int) -> None:
     assert login(whole, piece=piece) == login(whole)
@@ -81,6 +97,7 @@ def test_long_secret_waits_where_only_short_literals_need_not() -> None:
         ([greets(b"LOGINDISABLED STARTTLS")], "takes no password (LOGINDISABLED, and no AUTH=PLAIN): it may want TLS"),
         ([(b"", b"* OK hi\r\n"), (b"s1 CAPABILITY\r\n", b"s1 NO [UNAVAILABLE] later\r\n")], "its capabilities: NO [UNAVAILABLE] later"),
         ([(b"", b"* OK hi\r\n"), (b"s1 CAPABILITY\r\n", b"s1 OK\r\n")], "does not tell its capabilities"),
+        ([(b"", b"* OK hi\r\n"), (b"s1 CAPABILITY\r\n", b"* CAPABILITY IMAP4rev1\r\ns1 NO\r\n")], "does not tell its capabilities"),
         ([greets(b"AUTH=PLAIN"), (b"s1 AUTHENTICATE PLAIN\r\n", b"s1 NO no such mechanism\r\n")], "before a password was sent: NO no such"),
         ([greets(b"ID"), (b"s1 LOGIN {17}\r\n", b"s1 NO\r\n")], "refuses LOGIN before a password was sent"),
         ([greets(b"ID"), (b"s1 LOGIN {17}\r\n", b"+\r\n"), (NAME + b" {12}\r\n", b"s1 BAD\r\n")], "refuses LOGIN before"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saslauthd_py.wire.imap import MAX_HEARD, MAX_RESPONSE, ImapFault, Response, Status, Stream, shown
+from saslauthd_py.wire.imap import stream as stream_module
 
 
 def one(data: bytes) -> Response:
@@ -27,6 +28,7 @@ def one(data: bytes) -> Response:
         (b"a1 NO [AUTHENTICATIONFAILED] wrong\r\n", Response(b"a1", Status.NO, b"wrong", "AUTHENTICATIONFAILED")),
         (b"a1 NO [unavailable]\r\n", Response(b"a1", Status.NO, b"", "UNAVAILABLE")),
         (b"a1 NO [REFERRAL imap://a/] there\r\n", Response(b"a1", Status.NO, b"there", "REFERRAL", b"imap://a/")),
+        (b"a1 NO [4.7.0_x] later\r\n", Response(b"a1", Status.NO, b"later", "4.7.0_X")),
         (b"a1 NO [not a code\r\n", Response(b"a1", Status.NO, b"[not a code")),
         (b"a1 NO\r\n", Response(b"a1", Status.NO)),
         (b"a1 NO wrong {3}\r\n", Response(b"a1", Status.NO, b"wrong {3}")),
@@ -55,6 +57,25 @@ def test_response_comes_when_its_last_byte_has(cut: int) -> None:
     assert stream.next_response() is None
     stream.feed(whole[-cut:])
     assert stream.next_response() == Response(b"*", "X", b"{4}\r\na\r\nb y")
+
+
+def test_what_was_looked_at_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = 0
+
+    def counted(line: bytes) -> bytes:
+        nonlocal looked_at
+        looked_at += len(line)
+        return line.removesuffix(b"\r\n")
+
+    monkeypatch.setattr(stream_module, "_without_end", counted)
+    whole = b"* X" + b" {0}\r\n" * 300 + b"\r\n"
+    stream = Stream()
+    for byte in whole[:-1]:
+        stream.feed(bytes([byte]))
+        assert stream.next_response() is None
+    assert looked_at < 2 * len(whole)
+    stream.feed(whole[-1:])
+    assert stream.next_response() is not None
 
 
 @pytest.mark.parametrize("endless", [b"* " + b"x" * MAX_RESPONSE, b"* X {999999999}\r\n", b"* X {%d}\r\n" % MAX_RESPONSE])

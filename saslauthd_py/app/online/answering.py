@@ -71,16 +71,9 @@ def _page(settings: HttpFormSettings, approach: Approach) -> Iterator[Said]:
 
     assert isinstance(approach, Manner)  # noqa: S101 - made of these settings
 
-    async def probed() -> int:
-        page = Page(settings, approach)
-        try:
-            return await page.probe()
-        finally:
-            await page.close()
-
     if (yield from _all_well(_reached(settings.place, approach.context if settings.tls else None, settings.timeout))):
         try:
-            status = trio.run(probed)
+            status = trio.run(Page(settings, approach).probe)
         except Failed as error:
             yield (unreachable if error.silent else failed)("answer", f"HEAD: {error}")
         else:

@@ -53,7 +53,7 @@ class ImapBackend:
             said = await self._servers.login(str(name).encode(), attempt.secret)
         except Failed as error:
             return Unavailable(str(error), judged=error.sent)
-        outcome = verdicts.of_login(said.response, said.server, attempt.secret)
+        outcome = verdicts.of_login(said.response, said.server, said.words)
         if isinstance(outcome, Unavailable):
             return outcome
         self._refusals.judged(attempt.secret)

@@ -31,11 +31,12 @@ GOOD_BYE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one server, by its URI, said of a login, and how the password was sent."""
+    """What one server, by its URI, said of a login, and how the password was sent. `words`: as `verdicts.words`."""
 
     response: Response
     server: str
     method: str
+    words: str
 
 
 class Servers:
@@ -61,7 +62,8 @@ class Servers:
                 continue
             if not verdicts.elsewhere(said.response):
                 return said
-            later = later or said
+            if later is None or verdicts.judged(said.response):
+                later = said
         if later is not None and not sent:  # where a secret may have been judged, that comes first (rule D9)
             return later
         raise Failed("; ".join(told), sent=sent)
@@ -90,7 +92,8 @@ class _Server:
 
     async def _login(self, connection: Connection, name: bytes, secret: Secret) -> Said:
         method = connection.method  # before: a server offers other things to whoever is in
-        return Said(await connection.login(name, secret), self.name, method)
+        response = await connection.login(name, secret)
+        return Said(response, self.name, method, verdicts.words(response, name, secret))
 
     async def _probe(self) -> None:
         await self._timed(_nothing)
@@ -128,7 +131,7 @@ async def _noted(server: _Server, name: bytes, secret: Secret) -> Said:
     if trace.recorded():
         response = said.response
         facts: dict[str, Fact] = {"method": said.method, "result": str(response.word), "code": response.code}
-        trace.note("imap-login", server=server.name, **facts, words=verdicts.words(response, secret), ms=_ms(began))
+        trace.note("imap-login", server=server.name, **facts, words=said.words, ms=_ms(began))
     return said
 
 

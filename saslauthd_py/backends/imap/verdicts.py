@@ -1,10 +1,13 @@
 """What a server says of a login, and what that means: the one table of response codes (RFC 5530, and what servers make of it).
 
-A plain NO is a wrong password, unless libsasl's own words in it say something else. A NO with any other code than those that speak of the
-account is an outage: "wrong" makes clients throw a saved password away.
+A plain NO is a wrong password, unless its words say something else: libsasl's own, or those of servers that have no code for an outage.
+A NO with any other code than those that speak of the account is an outage: "wrong" makes clients throw a saved password away.
 """
 
 from __future__ import annotations
+
+import base64
+import re
 
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Reason, Rejected, Unavailable
@@ -33,6 +36,12 @@ _WORDS_OF_LIBSASL: dict[bytes, Rejected | None] = {
 }
 """Cyrus imapd gives no codes: its NO ends with libsasl's own words, also where saslauthd or sasldb is gone. None: nobody can tell."""
 
+_OUTAGE = re.compile(rb"unavailable|temporar|too many|exceeded|(?:internal|server|system) error", re.IGNORECASE)
+"""Exchange: "Server Unavailable. 15"; Gmail, with no code but ALERT: "Too many simultaneous connections. (Failure)"; old Dovecots."""
+
+_WORDED = frozenset({"", "ALERT"})
+"""Where there is no more than words to say what a NO means."""
+
 _ADVICE: dict[str, str] = {
     "PRIVACYREQUIRED": "it wants TLS: use imaps://, or start_tls = true",
     "REFERRAL": "another server knows this user, and is never asked: name that one in servers",
@@ -43,30 +52,42 @@ _NOT_JUDGED = frozenset({"UNAVAILABLE", "PRIVACYREQUIRED", "REFERRAL"})
 """What a server says before it looks at the password. Any other outage may hang on whether it was right (rule D9)."""
 
 
-def of_login(said: Response, server: str, secret: Secret) -> Rejected | Unavailable | None:
-    """What came of a login; None: the secret is right."""
+def of_login(said: Response, server: str, told: str) -> Rejected | Unavailable | None:
+    """What came of a login; None: the secret is right. `told` is what `words` gave."""
     if said.word == Status.OK:
         return None
     refused = _refused(said) if said.word == Status.NO else None
-    return refused or Unavailable(_told(said, server, secret), judged=said.code not in _NOT_JUDGED and not _phrase(said))
+    return refused or Unavailable(_told(said, server, told), judged=judged(said))
+
+
+def judged(said: Response) -> bool:
+    """Whether an outage may hang on what the secret was (rule D9)."""
+    return said.code not in _NOT_JUDGED and not _phrase(said)
 
 
 def elsewhere(said: Response) -> bool:
-    """Whether another server may know more: what this one asks is gone."""
-    return said.word == Status.NO and said.code in {"", "UNAVAILABLE"} and _refused(said) is None
+    """Whether another server may know more: what this one asks is gone, or it does not understand."""
+    unsure = said.word == Status.NO and said.code in {*_WORDED, "UNAVAILABLE"} and _refused(said) is None
+    return unsure or said.word == Status.BAD
 
 
-def words(said: Response, secret: Secret) -> str:
-    """A server's own words where they are worth a line. Of any text of its own none: it may repeat what it was sent, the secret too."""
-    if said.word == Status.NO and said.code and secret.reveal() not in said.text:
+def words(said: Response, name: bytes, secret: Secret) -> str:
+    """A server's own words where they are worth a line. None where they repeat what it was sent: the secret, or PLAIN's message."""
+    if said.word == Status.NO and (said.code or _OUTAGE.search(said.text)) and not _repeats(said.text, name, secret):
         return shown(said.text)
     return _phrase(said).decode()
 
 
+def _repeats(text: bytes, name: bytes, secret: Secret) -> bool:
+    """A server may cut what it repeats: so the beginning of the message is enough, which every name has."""
+    return secret.reveal() in text or base64.b64encode(b"\0" + name + b"\0" + secret.reveal())[:8] in text
+
+
 def _refused(said: Response) -> Rejected | None:
     """What a NO says of the account; None: nothing."""
-    phrase = _phrase(said)
-    return _WORDS_OF_LIBSASL[phrase] if phrase else _REFUSALS.get(said.code)
+    if phrase := _phrase(said):
+        return _WORDS_OF_LIBSASL[phrase]
+    return None if said.code in _WORDED and _OUTAGE.search(said.text) else _REFUSALS.get(said.code)
 
 
 def _phrase(said: Response) -> bytes:
@@ -77,6 +98,6 @@ def _phrase(said: Response) -> bytes:
     return next((phrase for phrase in _WORDS_OF_LIBSASL if text.endswith(phrase)), b"")
 
 
-def _told(said: Response, server: str, secret: Secret) -> str:
+def _told(said: Response, server: str, told: str) -> str:
     answer = f"{said.word} [{said.code}]" if said.code else str(said.word)
-    return "; ".join(filter(None, (f"{server}: login: {answer}", _ADVICE.get(said.code), words(said, secret))))
+    return "; ".join(filter(None, (f"{server}: login: {answer}", _ADVICE.get(said.code), told)))

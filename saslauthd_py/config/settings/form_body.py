@@ -33,10 +33,24 @@ def text(body: str) -> Text:
 def json_value(body: str) -> Json:
     """The value that JSON tells. Raises BodyError."""
     try:
-        value = json.loads(body)
+        return _texts(json.loads(body, object_pairs_hook=_members, parse_constant=_constant))
+    except BodyError:
+        raise
     except ValueError as error:
         raise BodyError(f"{quoted(body)} is no JSON: {error}") from None
-    return _texts(value)
+    except RecursionError:
+        raise BodyError("has more brackets within brackets than any page reads") from None
+
+
+def _members(members: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise BodyError("has a name twice in one object: which of them a page takes, nobody can tell")
+    return found
+
+
+def _constant(name: str) -> object:
+    raise ValueError(f"it has no {name}")
 
 
 def letters(body: Json) -> frozenset[str]:

@@ -37,8 +37,19 @@ def _url(url: str) -> str:
         raise refused("must not hold a name or password: `authorization` is a key of its own")
     if "#" in url:
         raise refused(f"{quoted(url)}: what stands behind # is never sent")
-    host_port(url, _authority(url), _PORTS[scheme.lower()])
+    host = host_port(url, _authority(url), _PORTS[scheme.lower()]).host
+    if "xn--" in host and not _is_a_label(host):
+        raise refused(f"{quoted(url)}: {quoted(host)} is not the xn-- form of any name")
     return url
+
+
+def _is_a_label(host: str) -> bool:
+    import idna  # large, and few sites have such a name
+
+    try:
+        return bool(idna.decode(host))
+    except idna.IDNAError:
+        return False
 
 
 def _authority(url: str) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 UNTAGGED, CONTINUATION = b"*", b"+"
 
-_CODE = re.compile(rb"\[([A-Za-z][A-Za-z0-9._/-]*)(?: ([^\]]*))?\] ?(.*)", re.DOTALL)
+_CODE = re.compile(rb"\[([!-\\^-~]+)(?: ([^\]]*))?\] ?(.*)", re.DOTALL)
 _MOST_SHOWN = 200
 
 

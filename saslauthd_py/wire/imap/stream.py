@@ -22,6 +22,7 @@ class Stream:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._heard = 0
+        self._at = 0
 
     @property
     def pending(self) -> int:
@@ -49,19 +50,22 @@ class Stream:
             return None
         line = bytes(buffer[:end])
         del buffer[:end]
+        self._at = 0
         return parse(_without_end(line))
 
     def _end(self) -> int | None:
-        """Where the first response ends; None: it is not whole yet. Where a literal says that it is too long, there it is."""
-        at = 0
-        while (found := self._buffer.find(b"\n", at)) >= 0:
-            line = _without_end(bytes(self._buffer[at : found + 1]))
+        """Where the first response ends; None: it is not whole yet. Where a literal says that it is too long, there it is.
+
+        What was looked at stands before `_at`: a server that sends one byte at a time costs no more than one that does not.
+        """
+        while (found := self._buffer.find(b"\n", self._at)) >= 0:
+            line = _without_end(bytes(self._buffer[self._at : found + 1]))
             literal = _LITERAL.search(line)
-            if literal is None or (at == 0 and not holds_data(line)):
+            if literal is None or (self._at == 0 and not holds_data(line)):
                 return found + 1
-            at = found + 1 + int(literal[1])
-            if at > MAX_RESPONSE:
-                return at
+            self._at = found + 1 + int(literal[1])
+            if self._at > MAX_RESPONSE:
+                return self._at
         return None
 
 
