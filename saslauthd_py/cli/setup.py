@@ -23,7 +23,7 @@ from saslauthd_py.mta.postfix import DEFAULT_DIRECTORY
 from saslauthd_py.mta.programs import Unreadable
 from saslauthd_py.setup import asking, cyrus_imap, exim, journal, postfix
 from saslauthd_py.setup.account import Account, throw_away
-from saslauthd_py.setup.applying import NotReady, Proof, RolledBack, apply
+from saslauthd_py.setup.applying import Interrupted, NotReady, Proof, RolledBack, apply
 from saslauthd_py.setup.journal import Change, JournalError, NothingApplied
 from saslauthd_py.setup.plan import Plan
 from saslauthd_py.setup.proving import Proved
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record:
         site = Site(path, checked.settings, checked.text)
         plan = _plan(arguments, site, kind)
         for step in plan.socket.ours:
-            check_text(step.content.decode(), path)
+            check_text(step.content.decode("utf-8-sig"), path)
         if not arguments.apply:
             return _printed(plan, f"{_again(arguments)} --apply")
         return _applied(arguments, environment, site, plan)
@@ -98,7 +98,7 @@ def _applied(arguments: argparse.Namespace, environment: Environment, site: Site
     began = time.monotonic()
     with journal.opened(arguments.state_dir, _name(arguments)) as record:
         proved = apply(change, Proof(plan.doors, partial(asking.verify, plan.asker, plan.socket.path), account), record)
-        return _proved(plan, proved, time.monotonic() - began, record.path)
+        return _proved(plan, proved, time.monotonic() - began, (record.path, f"{_again(arguments)} --undo"))
 
 
 def _name(arguments: argparse.Namespace) -> str:
@@ -111,7 +111,8 @@ def _name(arguments: argparse.Namespace) -> str:
 
 
 def _again(arguments: argparse.Namespace) -> str:
-    names = ("type", "postfix_config", "exim_config", "exim_program", "imapd_conf", "config")
+    names = ["type", "postfix_config", "exim_config", "exim_program", "imapd_conf", "config", "user"]
+    names += ["state_dir"] if arguments.state_dir != journal.DEFAULT_DIRECTORY else []
     given = [f" --{name.replace('_', '-')} {shlex.quote(value)}" for name in names if (value := getattr(arguments, name))]
     return f"saslauthd-py setup {arguments.mail_server}{''.join(given)}"
 
@@ -130,11 +131,12 @@ def _printed(plan: Plan, command: str) -> Record:
     return Record(_fields(plan, applied=False), tuple(lines), warnings=plan.notes)
 
 
-def _proved(plan: Plan, proved: tuple[Proved, ...], seconds: float, record: str) -> Record:
+def _proved(plan: Plan, proved: tuple[Proved, ...], seconds: float, kept: tuple[str, str]) -> Record:
+    record, undoing = kept
     lines = [f"changed  {step}" for step in plan.steps] or ["nothing was to be changed"]
     lines += [f"proved   {one.name}: logged in after {one.seconds * 1000:.0f} ms, a wrong password is refused" for one in proved]
     lines += [f"{plan.title}: it asks at {plan.socket.path}; all of it took {seconds:.1f} s"]
-    lines += [f"copies are in {record}; --undo takes it back"] if plan.steps else []
+    lines += [f"copies are in {record}; to take it back:", f"    {undoing}"] if plan.steps else []
     ports: Json = [{"port": one.name, "seconds": round(one.seconds, 4)} for one in proved]
     more: Fields = {"proved": ports, "seconds": round(seconds, 2), "record": record if plan.steps else None}
     return Record({**_fields(plan, applied=True), **more}, tuple(lines), warnings=plan.notes)
@@ -172,6 +174,7 @@ def _told() -> Iterator[None]:
         Refused: Exit.CONFIGURATION,
         NotReady: Exit.NOT_RUNNING,
         RolledBack: Exit.UNAVAILABLE,
+        Interrupted: Exit.INTERRUPTED,
         NothingApplied: Exit.NO_FILE,
         JournalError: Exit.DENIED,
     }

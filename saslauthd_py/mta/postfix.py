@@ -69,7 +69,14 @@ class Postfix:
         host, _, port = service.name.rpartition(":")
         host = host.strip("[]")
         number = int(port) if port.isdecimal() else _port(port)
-        return (host or "127.0.0.1", number) if number else None
+        return (host or self._here(), number) if number else None
+
+    def _here(self) -> str:
+        """Where this machine reaches a service without an address of its own; a second instance shares 127.0.0.1 with nobody."""
+        interfaces = self.value("inet_interfaces").replace(",", " ").split()
+        if not interfaces or {"all", "loopback-only", "localhost", "127.0.0.1"} & set(interfaces):
+            return "::1" if self.value("inet_protocols") == "ipv6" else "127.0.0.1"
+        return interfaces[0].strip("[]")
 
     def _expanded(self, value: str, service: Service | None, depth: int = 8) -> str:
         """`$name` and `${name}` of what `postconf -x` left, or what a service's own setting refers to."""

@@ -99,7 +99,7 @@ def read(path: str) -> dict[str, str]:
 def parse(text: str) -> dict[str, str]:
     """The options in the text of such a file (lib/config.c). Whatever is no option is passed over."""
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         option = _LINE.fullmatch(line)
         if option is not None and not line.lstrip().startswith("#"):
             found.setdefault(option["key"].lower(), option["value"])

@@ -16,12 +16,15 @@ from saslauthd_py.secret import Secret
 from saslauthd_py.setup import commands
 from saslauthd_py.setup.commands import ProgramFailed
 
+_WAIT = "import sys; sys.stdin.buffer.read(); "
 _ENTRY = "import sys; sys.path.append(sys.argv.pop(1)); from saslauthd_py.cli.main import main; sys.exit(main())"
-_OURS = (sys.executable, "-I", "-c", _ENTRY, str(Path(__file__).resolve().parents[2]))
+_AT = str(Path(__file__).resolve().parents[2])
+_OURS = (sys.executable, "-I", "-c", _ENTRY, _AT)
+_OURS_LATER = (sys.executable, "-I", "-c", _WAIT + _ENTRY, _AT)
 """This program, apart from the caller's directory and PYTHON... variables."""
 
 _LIFE = "10m"
-"""It expires by itself where nobody is left to remove it."""
+"""It expires by itself where nobody is left to remove it: at a power cut."""
 
 _UNKNOWN = "setup.invalid"
 """A realm that nobody has (RFC 2606), for a route that takes every realm."""
@@ -49,21 +52,26 @@ class ThrowAway:
 
     @contextmanager
     def made(self) -> Iterator[Account]:
-        """It is there in the block, with a password that nobody knows. Raises ProgramFailed."""
+        """It is there in the block, with a password that nobody knows; a process of its own removes it, also where this one is killed.
+
+        Raises ProgramFailed.
+        """
         secret = Secret(secrets.token_urlsafe(18).encode())
-        try:
-            commands.run((*_OURS, "user", "add", self.stored, *self._store(), "--expires", _LIFE, "--password-stdin"), secret.reveal())
+        add = (*_OURS, "user", "add", self.stored, *self._store(), "--expires", _LIFE, "--password-stdin")
+        with commands.at_the_end((*_OURS_LATER, *self._removal()), _NOT_THERE) as held:
+            commands.run(add, secret.reveal(), (held,))
             yield Account(self.login, secret)
-        finally:
-            self.remove()
 
     def remove(self) -> None:
         """Whether it is there or not. Raises ProgramFailed."""
         try:
-            commands.run((*_OURS, "user", "remove", self.stored, *self._store(), "--yes"))
+            commands.run((*_OURS, *self._removal()))
         except ProgramFailed as failure:
             if failure.code not in _NOT_THERE:
                 raise
+
+    def _removal(self) -> tuple[str, ...]:
+        return "user", "remove", self.stored, *self._store(), "--yes"
 
     def _store(self) -> tuple[str, ...]:
         return "--config", self.config, "--backend", self.backend

@@ -11,7 +11,7 @@ from saslauthd_py.control import client
 from saslauthd_py.control.client import ControlError
 from saslauthd_py.setup.account import Account
 from saslauthd_py.setup.commands import ProgramFailed
-from saslauthd_py.setup.journal import Change, Journal
+from saslauthd_py.setup.journal import Change, Journal, JournalError
 from saslauthd_py.setup.proving import Door, Proved, Unproved, prove
 from saslauthd_py.setup.steps import State, Step
 from saslauthd_py.setup.undoing import undo
@@ -21,6 +21,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class RolledBack(Exception):
     """It does not work, and was taken back. Its text is one line: why, and whether all is as it was."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C, SIGTERM or a closed terminal ended it, and it was taken back. Its text is one line: whether all is as it was."""
 
 
 class NotReady(Exception):
@@ -40,7 +44,7 @@ class Proof:
 
 
 def apply(change: Change, proof: Proof, journal: Journal) -> tuple[Proved, ...]:
-    """Make the change and prove it. Raises RolledBack; what else it raises was met before anything was changed, or is the end by a signal.
+    """Make the change and prove it. Raises RolledBack, Interrupted; what else it raises was met before anything was changed.
 
     Without a step it is the proof alone, and nothing is recorded.
     """
@@ -56,12 +60,17 @@ def apply(change: Change, proof: Proof, journal: Journal) -> tuple[Proved, ...]:
                 line = _rolled_back(journal) if change.steps else "nothing was changed"
             if isinstance(error, Unproved | ProgramFailed | ControlError | OSError):
                 raise RolledBack(f"{_line(error)}; {line}") from error
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(f"interrupted; {line}") from error
             raise
 
 
 def _ready(change: Change, proof: Proof) -> None:
-    """Raises NotReady, ControlError."""
+    """Raises NotReady, ControlError, OSError."""
     client.status(change.control)
+    for step in change.steps:
+        if step.state() is not State.BEFORE:
+            raise NotReady(f"{step}: changed by somebody else just now: say it again")
     if not proof.doors:
         raise NotReady("there is no port to log in through, and nothing is changed without a proof: give the mail server one first")
     if change.reload.master.find() is None:
@@ -97,7 +106,10 @@ def _proved(change: Change, proof: Proof) -> tuple[Proved, ...]:
 
 
 def _rolled_back(journal: Journal) -> str:
-    undone = undo(journal)
+    try:
+        undone = undo(journal)
+    except (JournalError, OSError) as error:
+        return f"and it cannot be taken back: {_line(error)}; try again with --undo"
     if undone.left:
         return "taken back but for " + ", ".join(f"{one.what} ({one.why}; as it was: {one.copy})" for one in undone.left)
     return "; ".join(("everything is as it was before", *undone.notes))

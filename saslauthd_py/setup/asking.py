@@ -24,7 +24,8 @@ _MOST_GROUPS = 3
 class Asker:
     """A mail server's process: as `who`, in one of `roots`, by `protocol`. `purpose` is a line on what a new listener is for.
 
-    `now` is the path that it asks today, as everybody else knows it; empty: none.
+    `now` is the path that it asks today, as everybody else knows it; empty: none. `regroups`: it has a new group of its user after a
+    reload. Cyrus IMAP's master has not: it gave up root when it was started.
     """
 
     protocol: str
@@ -32,6 +33,7 @@ class Asker:
     roots: frozenset[str]
     purpose: str
     now: str = ""
+    regroups: bool = True
 
     def sees(self, path: str) -> bool:
         """Can it name that path from everywhere?"""
@@ -56,7 +58,7 @@ def choose(site: Site, asker: Asker, fresh: tuple[str, ...]) -> Socket:
     there = sorted((one.path or "" for one in site.listens(asker.protocol)), key=lambda path: path != asker.now)
     for path in filter(asker.sees, there):
         joins = _joins(site, asker, path)
-        if joins is not None:
+        if joins is not None and (asker.regroups or not joins):
             return Socket(path, joins=joins)
     taken = {one.path for one in site.settings.listen}
     free = next((one for one in fresh if one not in taken and not os.path.lexists(one)), None)

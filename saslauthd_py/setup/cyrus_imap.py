@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
-from saslauthd_py.mta import imap, processes
-from saslauthd_py.mta.cyrus_imap import SERVICES, CyrusImap
+from saslauthd_py.mta import imap, processes, smtpd_conf
+from saslauthd_py.mta.cyrus_imap import DEFAULT_FILE, SERVICES, CyrusImap
 from saslauthd_py.mta.machine import Machine
 from saslauthd_py.mta.processes import Who
 from saslauthd_py.setup import files, sasl_lines
@@ -23,22 +23,24 @@ _MASTERS = ("cyrmaster", "cyrus-master", "master")
 _USERS = ("cyrus", "cyrus-imap")
 _SERVICES_FILE = "/etc/cyrus.conf"
 _SERVICE = re.compile(r'^\s*\w+\s+cmd="(?P<program>\S*imapd)(?P<arguments>[^"]*)".*?listen="(?P<listen>[^"]+)"', re.MULTILINE)
+_INCLUDE = re.compile(r"^@include:\s*(\S+)", re.MULTILINE)
 _HERE, _NAMED_PORTS = "127.0.0.1", {"imap": 143}
 _PREFIX = "sasl_"
 
 
 def plan(site: Site, machine: Machine) -> Plan:
-    """How this Cyrus IMAP comes to ask the daemon. Raises Refused, OSError."""
+    """How this Cyrus IMAP comes to ask the daemon. Raises Refused, Unreadable, OSError."""
     server = machine.cyrus_imap
     if server is None:
         raise Refused(machine.faults.get("cyrus-imap", "there is no Cyrus IMAP here: name its configuration with --imapd-conf"))
     now = next((one.outside for one in machine.callers if "imapd" in one.programs), "")
-    asker = Asker("saslauthd", _who(server), frozenset({"/"}), f"Cyrus IMAP of {server.file} asks here.", now)
+    asker = Asker("saslauthd", _who(server), frozenset({"/"}), f"Cyrus IMAP of {server.file} asks here.", now, regroups=False)
     runtime = os.path.dirname(site.settings.control.path)
     socket = choose(site, asker, (os.path.join(runtime, "imapd"), os.path.join(runtime, "imapd-mux")))
     lines = sasl_lines.differing(server.options, "saslauthd", socket.path, _PREFIX)
     text = (files.read(os.path.realpath(server.file)) or b"").decode(errors="surrogateescape")
-    master = Master(names=_MASTERS, words=("-C", server.file))
+    _refuse_included(server, text, lines)
+    master = Master(names=_MASTERS, configurations=(server.file, *([""] if server.file == DEFAULT_FILE else [])))
     step = written(server.file, sasl_lines.edited(text, lines).encode(errors="surrogateescape"))
     return Plan(
         f"Cyrus IMAP of {server.file}",
@@ -49,7 +51,21 @@ def plan(site: Site, machine: Machine) -> Plan:
         tuple(f"in {server.file}: {key}: {value}" for key, value in lines.items()),
         tuple(_doors(server, master)),
         SERVICES[0],
+        notes=tuple(_notes(server)),
     )
+
+
+def _refuse_included(server: CyrusImap, text: str, lines: Mapping[str, str]) -> None:
+    """Cyrus IMAP does not start where an option is given twice."""
+    for included in _INCLUDE.findall(text):
+        twice = sorted(lines.keys() & smtpd_conf.read(included).keys())
+        if twice:
+            raise Refused(f"{included}: {', '.join(twice)} cannot be said again in {server.file}, which includes it: take that out first")
+
+
+def _notes(server: CyrusImap) -> Iterator[str]:
+    if server.options.get("autocreate_quota", "-1") != "-1":
+        yield "autocreate_quota gives the throw-away account a mailbox, which stays: prove it with --user, by an account that has one"
 
 
 def _doors(server: CyrusImap, master: Master) -> Iterator[Door]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from saslauthd_py.mta import exim as reader
-from saslauthd_py.mta import processes, smtp
+from saslauthd_py.mta import processes, smtp, smtp_ports
 from saslauthd_py.mta.exim import PROGRAMS, Authenticator, Exim
 from saslauthd_py.mta.machine import Machine
 from saslauthd_py.mta.processes import Who
@@ -28,7 +28,6 @@ _SINGLE = ("/etc/exim4/exim4.conf", "/etc/exim/exim.conf", "/etc/exim.conf", "/u
 _DEBIAN = "/etc/exim4/update-exim4.conf.conf"
 _SPLIT, _TEMPLATE = "/etc/exim4/conf.d/auth/40_saslauthd-py", "/etc/exim4/exim4.conf.template"
 _BEGIN = re.compile(r"^begin\s+authenticators[^\n]*\n", re.MULTILINE)
-_SUBMISSIONS = 465
 _SECONDS = 7.0
 
 _AUTHENTICATOR = """\
@@ -56,21 +55,23 @@ def plan(site: Site, machine: Machine) -> Plan:
     exim = machine.exim
     if exim is None:
         raise Refused(machine.faults.get("exim", "there is no Exim here: name its configuration with --exim-config"))
+    if "dovecot" not in exim.drivers:
+        text = f"this Exim has no driver dovecot (exim -bV: {' '.join(sorted(exim.drivers))})"
+        raise Refused(f"{text}: install one that has, such as Debian's exim4-daemon-heavy")
     home = _home(exim)
-    present = tuple(one for one in exim.authenticators if one.mechanism in MECHANISMS)
+    present = tuple(one for one in exim.authenticators if one.mechanism in MECHANISMS and one.is_server)
     asker = _asker(exim, home, present)
     socket = choose(site, asker, _fresh(site))
     theirs = tuple(_theirs(exim, home, present, socket))
-    words = ("-C", exim.configuration) if exim.configuration else ()
-    doors = (smtp.Server(host, port, tls_at_once=port == _SUBMISSIONS) for host, port in exim.addresses())
+    master = Master(exim.options.get("pid_file_path", ""), PROGRAMS, (exim.configuration,))
     return Plan(
         f"Exim of {home.file}",
         asker,
         socket,
         theirs,
-        Reload(home.commands if theirs else (), Master(names=PROGRAMS, words=words), hang_up=True),
+        Reload(home.commands if theirs else (), master, hang_up=True),
         (f"in {home.file}, section `begin authenticators`: the lines above",) if theirs else (),
-        tuple(Door(f"{one} (exim)", partial(smtp.login, one, seconds=_SECONDS)) for one in doors),
+        tuple(Door(f"{one} ({name})", partial(smtp.login, one, seconds=_SECONDS)) for name, one in smtp_ports.of_exim(exim)),
         notes=("mail programs that log in may send where the ACL for RCPT says `accept authenticated = *`",),
     )
 

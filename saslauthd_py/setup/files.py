@@ -51,20 +51,25 @@ def read(path: str) -> bytes | None:
 def replace(path: str, content: bytes, like: Found) -> None:
     """Put a file with this content, and the owner and mode of `like`, at `path`: at every moment the old or the new one is there, whole.
 
-    On the disk when it returns. Raises OSError; the old one is there then.
+    On the disk when it returns. Raises OSError; the old one is there then, and nothing beside it.
     """
     new = beside(path)
     with suppress(FileNotFoundError):
         os.unlink(new)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fchown(descriptor, like.uid, like.gid)
-        _copy_attributes(path, descriptor)
-        os.fchmod(descriptor, like.mode)  # after fchown, which takes the set-id bits away
-        os.fsync(descriptor)
-    os.rename(new, path)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchown(descriptor, like.uid, like.gid)
+            _copy_attributes(path, descriptor)
+            os.fchmod(descriptor, like.mode)  # after fchown, which takes the set-id bits away
+            os.fsync(descriptor)
+        os.rename(new, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(new)
+        raise
     sync_directory(os.path.dirname(path))
 
 
@@ -103,6 +108,13 @@ def _read(path: str) -> bytes:
 
 
 def _copy_attributes(path: str, descriptor: int) -> None:
+    """An access list that cannot be kept is an error; a label that a security module gives by itself is none."""
+    names: list[str] = []
     with suppress(OSError):  # no such file, or a file system without them
-        for name in os.listxattr(path):
+        names = os.listxattr(path)
+    for name in names:
+        try:
             os.setxattr(descriptor, name, os.getxattr(path, name))
+        except OSError:
+            if not name.startswith(("security.", "trusted.")):
+                raise

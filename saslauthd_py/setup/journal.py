@@ -116,7 +116,7 @@ class Journal:
             raise JournalError(f"{self.path}: written by another version of this program: take it back with that one")
         ours, theirs = ([self._step(entry) for entry in manifest[key]] for key in ("ours", "theirs"))
         reload, account = manifest["reload"], manifest["account"]
-        master = Master(reload["master"]["pid_file"], *(tuple(reload["master"][key]) for key in ("names", "words")))
+        master = Master(reload["master"]["pid_file"], *(tuple(reload["master"][key]) for key in ("names", "configurations")))
         taking = Reload(tuple(map(tuple, reload["commands"])), master, reload["hang_up"])
         return Change(tuple(ours), tuple(theirs), taking, manifest["control"], ThrowAway(**account) if account else None)
 

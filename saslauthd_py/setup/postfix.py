@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from saslauthd_py.mta import postfix as reader
-from saslauthd_py.mta import postfix_callers, programs, smtp, smtpd_conf
+from saslauthd_py.mta import postfix_callers, programs, smtp, smtp_ports, smtpd_conf
 from saslauthd_py.mta.caller import inside
 from saslauthd_py.mta.distribution import Distribution
 from saslauthd_py.mta.machine import Machine
@@ -52,11 +52,12 @@ def plan(site: Site, machine: Machine, kind: str) -> Plan:
     conf = tuple(planning.conf(value)) if kind == "cyrus" else ()
     settings = planning.settings(planning.application() if kind == "cyrus" else value)
     with _copy(postfix) as copy:
+        originals = _contents(copy)
         for setting in settings:
             programs.output(setting.words(copy))
             _make_old(copy)
         then = reader.read(copy)
-        cf = tuple(filter(None, (written(_at(postfix, name), files.read(_at_copy(copy, name)) or b"") for name in _FILES)))
+        cf = tuple(_changed(postfix, copy, originals))
     by_patch = (f"the lines above, in {one}" if isinstance(one, Written) else one.shown().strip() for one in conf)
     commands = (*by_patch, *(shlex.join(one.words(postfix.config_directory)) for one in settings))
     return Plan(
@@ -213,16 +214,8 @@ def _refuse_no_passwords(postfix: Postfix, service: Service) -> None:
 
 
 def _doors(postfix: Postfix) -> tuple[Door, ...]:
-    return tuple(_each_door(postfix))
-
-
-def _each_door(postfix: Postfix) -> Iterator[Door]:
-    for service in postfix.logins():
-        address = postfix.address(service)
-        if address is not None:
-            proxied = postfix.value("smtpd_upstream_proxy_protocol", service) != ""
-            server = smtp.Server(*address, postfix.is_on("smtpd_tls_wrappermode", service), proxied)
-            yield Door(f"{server} (smtpd of {service.name})", partial(smtp.login, server, seconds=_SECONDS))
+    servers = smtp_ports.of_postfix(postfix)
+    return tuple(Door(f"{server} ({name})", partial(smtp.login, server, seconds=_SECONDS)) for name, server in servers)
 
 
 def _service(postfix: Postfix) -> str:
@@ -238,8 +231,21 @@ def _notes(postfix: Postfix) -> Iterator[str]:
         allowed = " ".join(postfix.value(f"smtpd_{name}_restrictions", service) for name in ("relay", "recipient", "client"))
         if "permit_sasl_authenticated" not in allowed:
             yield f"smtpd of {service.name}: who logs in may still not send to anywhere: permit_sasl_authenticated is in no restriction"
-        if not postfix.is_on("smtpd_tls_auth_only", service) and postfix.value("smtpd_tls_security_level", service) != "encrypt":
+        encrypted = postfix.is_on("smtpd_tls_wrappermode", service) or postfix.value("smtpd_tls_security_level", service) == "encrypt"
+        if not (encrypted or postfix.is_on("smtpd_tls_auth_only", service)):
             yield f"smtpd of {service.name}: passwords are taken without TLS too: smtpd_tls_auth_only = yes ends that"
+
+
+def _changed(postfix: Postfix, copy: str, originals: Mapping[str, bytes]) -> Iterator[Written]:
+    """Against what was copied: whoever edits a file in the meantime is not overruled."""
+    for name, content in _contents(copy).items():
+        step = written(_at(postfix, name), content, originals[name])
+        if step is not None:
+            yield step
+
+
+def _contents(copy: str) -> dict[str, bytes]:
+    return {name: files.read(_at_copy(copy, name)) or b"" for name in _FILES}
 
 
 def _reload(postfix: Postfix) -> tuple[str, ...]:

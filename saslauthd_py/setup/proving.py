@@ -17,7 +17,7 @@ _PATIENCE = 2.0
 
 _PAUSE = 0.2
 _REFUSED = 535
-"""RFC 4954 section 6; what `mta.imap` calls IMAP's NO, too."""
+"""RFC 4954 section 6; what `mta.imap` calls IMAP's NO to a wrong password, too."""
 
 
 @dataclass(frozen=True, slots=True)

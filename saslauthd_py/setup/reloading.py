@@ -18,29 +18,35 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """The first process of a mail server: by its `pid_file`; where that is empty, by its name and some words of its arguments."""
+    """The first process of a mail server: that of its `pid_file`, where it has one of `names`; else the first of those names.
+
+    Without `names` the file alone counts. `configurations`: what its -C may say; empty text: it has none.
+    """
 
     pid_file: str = ""
     names: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+    configurations: tuple[str, ...] = ("",)
 
     def find(self) -> int | None:
         """Its process id; None: it does not run."""
-        if not self.pid_file:
-            return self._by_name()
         with suppress(OSError, ValueError):
-            pid = int(Path(self.pid_file).read_text())
-            os.kill(pid, 0)
-            return pid
-        return None
+            pid = int(Path(self.pid_file).read_text()) if self.pid_file else 0
+            if pid > 0:
+                os.kill(pid, 0)
+                found = processes.process(pid)
+                if not self.names or (found is not None and found.name in self.names):
+                    return pid
+        return self._by_name() if self.names else None
 
     def _by_name(self) -> int | None:
-        wanted = set(self.words)
-        found = {one.pid: one for one in processes.running(*self.names) if wanted <= set(one.arguments)}
+        found = {one.pid: one for one in processes.running(*self.names) if _configuration(one.arguments) in self.configurations}
         return next((one.pid for one in found.values() if one.parent not in found), None)
 
     def __str__(self) -> str:
-        return f"process of {self.pid_file}" if self.pid_file else f"process {' or '.join(self.names)} {' '.join(self.words)}".rstrip()
+        if not self.names:
+            return f"process of {self.pid_file}"
+        flag = f" -C {self.configurations[0]}" if self.configurations[0] else ""
+        return f"process {' or '.join(self.names)}{flag}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,10 @@ class Reload:
         pid = self.master.find()
         by_signal = (f"kill -HUP {pid}" if pid is not None else f"kill -HUP the {self.master}",) if self.hang_up else ()
         return (*(" ".join(words) for words in self.commands), *by_signal)
+
+
+def _configuration(arguments: tuple[str, ...]) -> str:
+    return arguments[arguments.index("-C") + 1] if "-C" in arguments[:-1] else ""
 
 
 def _children(pid: int | None) -> frozenset[int]:

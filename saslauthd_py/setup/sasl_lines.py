@@ -12,7 +12,7 @@ MECHANISMS = frozenset({"PLAIN", "LOGIN"})
 
 def edited(text: str, wanted: Mapping[str, str]) -> str:
     """`text` with these options: on the line that counts, the first with that key (in any case), else at the end."""
-    lines = text.splitlines(keepends=True)
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     missing = dict(wanted)
     for place, line in enumerate(lines):
         found = _KEY.match(line)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from saslauthd_py.config.settings import Listen, Settings
+from saslauthd_py.setup import files
 from saslauthd_py.setup.steps import Written, written
 
 
@@ -26,8 +28,10 @@ class Site:
 
     def with_listener(self, table: str) -> tuple[Written, ...]:
         """The file with one more listener at its end. Raises OSError."""
+        found = files.read(os.path.realpath(self.path)) or b""
+        was = found if found.decode("utf-8-sig", "replace") == self.text else self.text.encode()
         space = "\n" if self.text.endswith("\n") else "\n\n"
-        step = written(self.path, f"{self.text}{space}{table}".encode())
+        step = written(self.path, was + f"{space}{table}".encode(), was)
         return (step,) if step is not None else ()
 
 

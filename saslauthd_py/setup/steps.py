@@ -139,13 +139,16 @@ class Joined:
 Step = Written | MadeDirectory | Joined
 
 
-def written(path: str, content: bytes) -> Written | None:
+def written(path: str, content: bytes, was: bytes | None = None) -> Written | None:
     """The step that gives a file this content, its owner and mode kept, root's and 0644 for a new one; None: it has it. Raises OSError.
 
-    A link is followed: what it leads to is changed.
+    `was`: what `content` was made from; the step finds a file that has changed since in no state of its own. A link is followed: what it
+    leads to is changed.
     """
     real = os.path.realpath(path)
     before, old = files.look(real), files.read(real)
+    if before is not None and was is not None:
+        before, old = before.holding(was), was
     if old == content:
         return None
     return Written(real, before, (before or _NEW).holding(content), content, old)

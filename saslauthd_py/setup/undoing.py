@@ -48,6 +48,8 @@ def undo(journal: Journal) -> Undone:
             except (OSError, ProgramFailed, _Edited) as error:
                 left.append(Left(str(step), _line(error), journal.copy_of(step) or ""))
         notes += _said(reload, change, f"{whose} may still have the changes")
+        if steps is change.theirs and left and change.ours:
+            notes.append("as it is now, the mail server may ask a socket that the daemon no longer has: see to what was left at once")
     if not left:
         journal.end()
     return Undone(tuple(restored), tuple(left), tuple(notes))

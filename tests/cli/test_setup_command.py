@@ -44,6 +44,19 @@ def test_only_root_changes_anything(flag: str) -> None:
     assert (outcome.code, outcome.error) == (77, "these files are root's: run this as root")
 
 
+def test_what_is_to_be_said_again_is_said_whole(tmp_path: Path) -> None:
+    configuration, imapd = tmp_path / "ours.toml", tmp_path / "imapd.conf"
+    configuration.write_text(
+        '[[listen]]\nprotocol = "dovecot"\npath = "/x"\n[backend.users]\ntype = "store"\n[[route]]\nrealm = "*"\nbackends = ["users"]\n'
+    )
+    imapd.write_text("cyrus_user: nobody\n")
+    flags = ("--imapd-conf", str(imapd), "--config", str(configuration), "--user", "a b", "--state-dir", "/srv/x")
+    outcome = invoke("setup", "cyrus-imap", *flags)
+    assert outcome.code == 0, outcome.error
+    command = f"saslauthd-py setup cyrus-imap --imapd-conf {imapd} --config {configuration} --user 'a b' --state-dir /srv/x --apply"
+    assert outcome.out.rstrip().endswith(command)
+
+
 def test_nothing_applied_is_66(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("root's")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from tests.interop.setup_site import ALICE, PASSWORD, Kept
 pytestmark = [pytest.mark.peer("exim", "openssl", "swaks"), pytest.mark.root]
 
 _AUTHENTICATORS = "begin authenticators\n"
+_ITS_OWN = "plain:\n  driver = plaintext\n  public_name = PLAIN\n  client_send = ^me^my password\n"
+"""For mail that it hands to another: Debian's configuration has such from the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,15 @@ class Place:
 
     def plan(self) -> Plan:
         found = reader.read(str(self.conf), private_exim.PROGRAM)
-        return exim.plan(self._ours(), Machine(distribution.here(), exim=found))
+        return exim.plan(self.ours(), Machine(distribution.here(), exim=found))
 
     def apply(self, plan: Plan, record: journal.Journal) -> tuple[Proved, ...]:
-        ours = self._ours()
+        ours = self.ours()
         account = throw_away(ours.path, ours.settings, plan.service, (plan.socket.path,), plan.realm)
         change = Change(plan.socket.ours, (*plan.socket.joins, *plan.theirs), plan.reload, ours.settings.control.path, account)
         return apply(change, Proof(plan.doors, partial(asking.verify, plan.asker, plan.socket.path)), record)
 
-    def _ours(self) -> Site:
+    def ours(self) -> Site:
         path = str(self.site.configuration)
         return Site(path, load(path), Path(path).read_text())
 
@@ -72,9 +74,17 @@ def test_authenticators_of_others_are_not_overruled(place: Place) -> None:
         place.plan()
 
 
+def test_without_the_driver_it_is_refused_with_what_to_install(place: Place) -> None:
+    light = replace(reader.read(str(place.conf), private_exim.PROGRAM), drivers=frozenset({"plaintext"}))
+    with pytest.raises(
+        Refused, match=r"no driver dovecot \(exim -bV: plaintext\): install one that has, such as Debian's exim4-daemon-heavy"
+    ):
+        exim.plan(place.ours(), Machine(distribution.here(), exim=light))
+
+
 def test_it_is_applied_proved_and_undone_without_a_trace(place: Place) -> None:
     before, begin, _ = place.conf.read_text().partition(_AUTHENTICATORS)
-    place.conf.write_text(before + begin)
+    place.conf.write_text(before + begin + _ITS_OWN)
     kept = Kept(place.site.directory / "kept", [place.conf, place.site.configuration])
     plan = place.plan()
     assert kept.differences() == "", "planning changes nothing"

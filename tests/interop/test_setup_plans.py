@@ -13,7 +13,7 @@ from saslauthd_py.mta.machine import Wanted
 from saslauthd_py.setup import cyrus_imap, postfix
 from saslauthd_py.setup.plan import Plan
 from saslauthd_py.setup.site import Refused, Site
-from saslauthd_py.setup.steps import MadeDirectory
+from saslauthd_py.setup.steps import MadeDirectory, State
 from tests.interop import postfix as private_postfix
 
 pytestmark = pytest.mark.peer("postfix")
@@ -120,6 +120,45 @@ def test_half_in_the_chroot_cyrus_sasl_cannot_name_one_path(conf: Path) -> None:
     with pytest.raises(Refused, match="choose --type dovecot"):
         planned(conf, "cyrus")
     assert planned(conf, "dovecot").commands[-1].endswith("'smtpd_sasl_path = private/auth'")
+
+
+def test_tls_from_the_first_byte_is_no_password_in_clear(conf: Path) -> None:
+    with (conf / "master.cf").open("a") as file:
+        file.write("submissions inet n - y - - smtpd\n  -o smtpd_tls_wrappermode=yes\n")
+    change(conf, "-e", "smtpd_sasl_auth_enable = yes")
+    clear = [note for note in planned(conf, "dovecot").notes if "without TLS" in note]
+    assert clear == ["smtpd of smtp: passwords are taken without TLS too: smtpd_tls_auth_only = yes ends that"]
+
+
+def test_main_cf_edited_while_postconf_works_on_its_copy_is_not_overruled(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_old = postfix._make_old
+
+    def edited(directory: str) -> None:
+        with (conf / "main.cf").open("a") as file:
+            file.write("# mine\n")
+        make_old(directory)
+
+    monkeypatch.setattr(postfix, "_make_old", edited)
+    [step] = planned(conf, "dovecot").theirs
+    assert step.state() is State.OTHER
+
+
+def test_what_an_included_file_says_of_cyrus_imap_is_not_said_twice(tmp_path: Path) -> None:
+    file, included = tmp_path / "imapd.conf", tmp_path / "sasl.conf"
+    file.write_text(f"cyrus_user: nobody\nautocreate_quota: 0\n@include: {included}\n")
+    included.write_text("sasl_pwcheck_method: auxprop\n")
+    with pytest.raises(Refused, match=r"sasl\.conf: sasl_pwcheck_method cannot be said again in .*imapd\.conf"):
+        cyrus_imap.plan(ours(tmp_path), reader.read(Wanted("cyrus-imap", imapd_conf=str(file))))
+    included.write_text("servername: mx\n")
+    [note] = cyrus_imap.plan(ours(tmp_path), reader.read(Wanted("cyrus-imap", imapd_conf=str(file)))).notes
+    assert "the throw-away account a mailbox, which stays" in note
+
+
+def test_a_cyrus_imap_that_would_not_have_a_new_group_gets_a_socket_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "imapd.conf"
+    file.write_text("cyrus_user: nobody\n")
+    plan = cyrus_imap.plan(ours(tmp_path), reader.read(Wanted("cyrus-imap", imapd_conf=str(file))))
+    assert not plan.asker.regroups
 
 
 def test_no_postfix_is_said_so(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from saslauthd_py.mta import cyrus_imap, exim, machine, postfix, postfix_callers, smtpd_conf
+from saslauthd_py.mta import cyrus_imap, exim, machine, postfix, postfix_callers, smtp_ports, smtpd_conf
 from saslauthd_py.mta.distribution import DEBIAN
-from saslauthd_py.mta.machine import Wanted
+from saslauthd_py.mta.machine import Machine, Wanted
+from saslauthd_py.mta.master_cf import Service
+from saslauthd_py.mta.postfix import Postfix
 from saslauthd_py.mta.programs import Unreadable
 from tests.interop.exim import PROGRAM
 from tests.interop.postfix import make_old
@@ -90,11 +92,12 @@ def test_programs_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_exim_s_authenticators_and_sockets(tmp_path: Path) -> None:
     conf = tmp_path / "exim.conf"
     conf.write_text(
-        "exim_user = root\ndaemon_smtp_ports = 25 : 465:2525\nbegin authenticators\n"
+        "exim_user = root\ndaemon_smtp_ports = <; 25 ; smtps;2525\ntls_on_connect_ports = 465\nbegin authenticators\n"
         "a:\n  driver = dovecot\n  public_name = PLAIN\n  server_socket = /run/a\n"
         "b:\n  driver = dovecot\n  public_name = LOGIN\n  server_socket = /run/a\n"
         "c:\n  driver = plaintext\n  public_name = X-ONE\n  server_condition = ${if saslauthd{{$auth1}{$auth2}}}\n"
         "d:\n  driver = plaintext\n  public_name = X-TWO\n  server_condition = no\n"
+        "e:\n  driver = plaintext\n  public_name = X-THREE\n  client_send = : me : my password\n"
     )
     found = exim.read(str(conf), PROGRAM)
     assert [(one.name, one.mechanism, one.is_dovecot, one.asks_saslauthd) for one in found.authenticators] == [
@@ -102,7 +105,11 @@ def test_an_exim_s_authenticators_and_sockets(tmp_path: Path) -> None:
         ("b", "LOGIN", True, False),
         ("c", "X-ONE", False, True),
         ("d", "X-TWO", False, False),
+        ("e", "X-THREE", False, False),
     ]
+    assert [one.name for one in found.authenticators if not one.is_server] == ["e"], "its own logins elsewhere"
+    assert {"dovecot", "plaintext"} <= found.drivers
+    assert [str(server) for _, server in smtp_ports.of_exim(found) if server.tls_at_once] == ["127.0.0.1:465"]
     assert found.addresses() == (("127.0.0.1", 25), ("127.0.0.1", 465), ("127.0.0.1", 2525))
     assert [(one.protocol, one.path) for one in exim.callers(found, DEBIAN)] == [
         ("dovecot", "/run/a"),
@@ -111,6 +118,25 @@ def test_an_exim_s_authenticators_and_sockets(tmp_path: Path) -> None:
     conf.write_text("nonsense here\n")
     with pytest.raises(Unreadable, match=r"configuration error in line 1 of .*exim\.conf"):
         exim.read(str(conf), PROGRAM)
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "protocols", "address"),
+    [
+        ("all", "all", "127.0.0.1:587"),
+        ("loopback-only", "ipv6", "[::1]:587"),
+        ("mx.test, localhost", "ipv4", "127.0.0.1:587"),
+        ("$other", "all", "192.0.2.7:587"),
+        ("[2001:db8::1]", "all", "[2001:db8::1]:587"),
+    ],
+)
+def test_a_second_instance_is_reached_at_its_own_address(interfaces: str, protocols: str, address: str) -> None:
+    """127.0.0.1 may be the first one's: a login there says nothing of this one."""
+    parameters = {"inet_interfaces": interfaces, "inet_protocols": protocols, "other": "192.0.2.7", "smtpd_sasl_auth_enable": "yes"}
+    behind, before = (Service(name, kind, True, None, "smtpd") for name, kind in (("smtpd", "pass"), ("587", "inet")))
+    second = Postfix("/etc/postfix-out", parameters, (behind, before), frozenset())
+    [(name, server)] = smtp_ports.of_machine(Machine(DEBIAN, postfix=second))
+    assert (name, str(server), server.tls_at_once, server.proxied) == ("smtpd of 587", address, False, False)
 
 
 def test_a_cyrus_imap(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from saslauthd_py.setup import sasl_lines, site
 from saslauthd_py.setup.account import throw_away
 from saslauthd_py.setup.asking import Asker, choose
 from saslauthd_py.setup.site import Refused, Site
-from saslauthd_py.setup.steps import Joined
+from saslauthd_py.setup.steps import Joined, State
 
 WANTED = {"pwcheck_method": "saslauthd", "saslauthd_path": "/private/saslauthd"}
 LINES = st.lists(
@@ -37,6 +38,12 @@ def test_what_is_said_is_what_libsasl_reads_and_the_rest_stays(lines: list[str],
     assert smtpd_conf.parse(edited) == {**smtpd_conf.parse(text), **WANTED}
     others = [line for line in text.splitlines() if not smtpd_conf.parse(line).keys() & WANTED.keys()]
     assert [line for line in edited.splitlines() if not smtpd_conf.parse(line).keys() & WANTED.keys()] == others
+
+
+def test_only_a_newline_ends_a_line_of_libsasl_s() -> None:
+    line = "log_level:\x0b1\x85pwcheck_method: x\n"
+    assert sasl_lines.edited(line, {"pwcheck_method": "saslauthd"}) == f"{line}pwcheck_method: saslauthd\n"
+    assert smtpd_conf.parse(line) == {"log_level": "1\x85pwcheck_method: x"}
 
 
 def test_what_is_said_already_is_no_change() -> None:
@@ -126,6 +133,19 @@ def test_a_listener_outside_of_the_chroot_is_not(tmp_path: Path, heard: Path) ->
     assert (added.protocol, added.path, added.mode) == ("saslauthd", chosen.path, 0o660)
 
 
+@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
+def test_the_lines_of_the_configuration_stay_as_they_are(tmp_path: Path, begin: bytes) -> None:
+    text = with_listener(tmp_path, tmp_path / "mux").text.replace("\n", "\r\n").removesuffix("\r\n")
+    path = tmp_path / "ours.toml"
+    path.write_bytes(begin + text.encode())
+    here = Site(str(path), parse(text, str(path)), text)
+    [step] = here.with_listener("[[listen]]\n")
+    assert (step.content, step.state()) == (begin + text.encode() + b"\n\n[[listen]]\n", State.BEFORE)
+    path.write_bytes(begin + text.encode() + b"# edited\n")
+    [step] = here.with_listener("[[listen]]\n")
+    assert step.state() is State.OTHER, "it was edited since it was read"
+
+
 def test_where_something_is_already_no_listener_is_put(tmp_path: Path, heard: Path) -> None:
     other = new_site(tmp_path, f'[[listen]]\nprotocol = "pwcheck"\npath = "/x"\n{STORE}[[route]]\nrealm = "*"\nbackends = ["users"]\n')
     chosen = choose(other, asker(here()), (str(heard), str(tmp_path / "second")))
@@ -146,8 +166,14 @@ def test_a_group_that_opens_the_socket_is_joined(machine_directory: Path) -> Non
         machine_directory.chmod(0o710)
         nobody = processes.of_user("nobody")
         joined = choose(with_listener(machine_directory, path), asker(nobody), (str(machine_directory / "new"),))
+        stays = choose(with_listener(machine_directory, path), replace(asker(nobody), regroups=False), (str(machine_directory / "new"),))
+        daemons = f'[server]\nuser = "nobody"\ngroup = "{processes.group_name(12)}"\n'
+        theirs = new_site(machine_directory, with_listener(machine_directory, path).text + daemons)
+        shares = choose(theirs, asker(nobody), (str(machine_directory / "new"),))
         os.chown(path, 0, 0)
         roots = choose(with_listener(machine_directory, path), asker(nobody), (str(machine_directory / "new"),))
+    assert (shares.joins, shares.path) == ((), str(machine_directory / "new")), "nobody is put into the daemon's group"
+    assert (stays.joins, stays.path) == ((), str(machine_directory / "new")), "a group that it would not have after a reload"
     assert joined.joins == (Joined("nobody", processes.group_name(12)),)
     assert roots.joins == (), "nobody is put into the group of root"
     assert roots.path == str(machine_directory / "new")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from saslauthd_py.setup.applying import NotReady, Proof, RolledBack
+from saslauthd_py.control import client
+from saslauthd_py.control.client import NotRunning
+from saslauthd_py.setup import applying, undoing
+from saslauthd_py.setup.applying import Interrupted, NotReady, Proof, RolledBack
 from saslauthd_py.setup.journal import NothingApplied
 from saslauthd_py.setup.proving import Proved, Unproved
 from saslauthd_py.setup.reloading import Reload
+from saslauthd_py.setup.steps import MadeDirectory
 from saslauthd_py.setup.undoing import undo
 from tests.setup import changed_files
 from tests.setup.changed_files import PROOF, Machine, applied, fails, killed, new_machine, stand_in
@@ -63,10 +68,11 @@ def test_ended_by_a_signal_it_puts_everything_back(tmp_path: Path, monkeypatch: 
 
     def interrupted(*_: object) -> tuple[Proved, ...]:
         assert machine.seen() != before
+        monkeypatch.setattr(undoing, "_ours", lambda _: signal.raise_signal(number))  # once more, while it is taken back
         signal.raise_signal(number)
         return ()
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"^interrupted; everything is as it was before$"):
         applied(machine, monkeypatch, interrupted)
     assert machine.seen() == before
     assert signal.getsignal(number) is handler
@@ -94,6 +100,63 @@ def test_nothing_is_changed_without_a_port_to_prove_it_at(tmp_path: Path, monkey
     with pytest.raises(NotReady, match="no port to log in through"):
         applied(machine, monkeypatch)
     assert not Path(machine.record.path).exists()
+
+
+def test_a_file_edited_since_it_was_read_is_not_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = new_machine(tmp_path)
+    change = machine.change()
+    (machine.tree / "main.cf").write_text("a = 3\n")
+    before = machine.seen()
+    monkeypatch.setattr(Machine, "change", lambda _: change)
+    with pytest.raises(NotReady, match=r"main\.cf: changed by somebody else just now"):
+        applied(machine, monkeypatch)
+    assert machine.seen() == before
+    assert not Path(machine.record.path).exists(), "nothing is to be taken back"
+
+
+def test_a_file_edited_while_the_daemon_takes_its_part_is_not_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = new_machine(tmp_path)
+    main = machine.tree / "main.cf"
+    change = machine.change()
+
+    def meanwhile(step: MadeDirectory) -> None:
+        os.mkdir(step.path)
+        main.write_text("a = 3\n")
+
+    monkeypatch.setattr(Machine, "change", lambda _: change)
+    monkeypatch.setattr(MadeDirectory, "make", meanwhile)
+    with pytest.raises(
+        RolledBack, match=r"main\.cf: changed by somebody else just now; taken back but for .*main\.cf \(edited since; as it was: "
+    ):
+        applied(machine, monkeypatch)
+    assert main.read_text() == "a = 3\n"
+
+
+def test_nothing_is_begun_where_the_daemon_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(*_: object) -> None:
+        raise NotRunning("nobody listens")
+
+    machine = new_machine(tmp_path)
+    stand_in(monkeypatch)
+    monkeypatch.setattr(client, "status", dead)
+    with pytest.raises(NotRunning):
+        applying.apply(machine.change(), PROOF, machine.record)
+    assert not Path(machine.record.path).exists()
+
+
+def test_a_rollback_that_fails_is_told_beside_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = new_machine(tmp_path)
+    before = machine.seen()
+
+    def damaging(*_: object) -> tuple[Proved, ...]:
+        for copy in Path(machine.record.path).glob("*.copy"):
+            copy.write_text("")
+        raise Unproved("a port: 535 no")
+
+    with pytest.raises(RolledBack, match=r"^a port: 535 no; and it cannot be taken back: .*damaged.*; try again with --undo$"):
+        applied(machine, monkeypatch, damaging)
+    assert machine.seen() != before
+    assert Path(machine.record.path).exists()
 
 
 def test_an_undo_killed_at_every_step_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

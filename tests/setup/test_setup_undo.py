@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def test_a_file_edited_since_is_named_and_left_alone(machine: Machine, change: C
     assert machine.seen().get("main.cf") == edited
     assert set(undone.restored) == {str(machine.tree / name) for name in ("sasl/smtpd.conf", "sasl", "elsewhere/real.cf", "ours.toml")}
     assert (machine.tree / "ours.toml").read_text() == "x = 1\n"
+    assert [note for note in undone.notes if "may ask a socket that the daemon no longer has" in note] == list(undone.notes) != []
     assert not (machine.tree / "sasl").exists()
 
 
@@ -72,6 +74,15 @@ def test_a_damaged_copy_restores_nothing(machine: Machine) -> None:
     copy = next(path for path in Path(machine.record.path).glob("*.copy") if path.read_text() == "a = 1\n")
     copy.write_text("a = 0\n")
     with pytest.raises(JournalError, match=r"this copy of .*main\.cf is damaged"):
+        undo(machine.record)
+    assert machine.seen() == after
+
+
+def test_a_record_of_another_version_restores_nothing(machine: Machine) -> None:
+    after = machine.seen()
+    manifest = Path(machine.record.path) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(JournalError, match="written by another version of this program"):
         undo(machine.record)
     assert machine.seen() == after
 
@@ -153,6 +164,27 @@ def test_an_access_list_is_kept(tmp_path: Path) -> None:
     assert os.getxattr(file, "user.kept") == b"yes"
     step.take_back()
     assert os.getxattr(file, "user.kept") == b"yes"
+
+
+def test_an_access_list_that_cannot_be_kept_is_an_error_and_leaves_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "main.cf"
+    file.write_text("a = 1\n")
+    step = written(str(file), b"a = 2\n")
+    assert step is not None
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no")
+
+    monkeypatch.setattr(os, "listxattr", lambda _: ["security.label", "system.posix_acl_access"])
+    monkeypatch.setattr(os, "getxattr", lambda *_: b"")
+    monkeypatch.setattr(os, "setxattr", refused)
+    with pytest.raises(PermissionError):
+        step.make()
+    assert [path.name for path in tmp_path.iterdir()] == ["main.cf"]
+    assert step.state() is State.BEFORE
+    monkeypatch.setattr(os, "listxattr", lambda _: ["security.label"])
+    step.make()
+    assert step.state() is State.MADE, "a label is the security module's to give"
 
 
 @pytest.mark.root
