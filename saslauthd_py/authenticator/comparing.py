@@ -14,6 +14,7 @@ import trio
 from saslauthd_py import steps
 from saslauthd_py.authenticator.chain import Heard
 from saslauthd_py.authenticator.question import Question
+from saslauthd_py.identity import Identity
 from saslauthd_py.log import escape
 from saslauthd_py.queue import Caller
 from saslauthd_py.routing import Compared, Member, Route
@@ -38,22 +39,25 @@ class Comparing:
         self._nursery = nursery
         self._deadline = deadline
         self._paces: dict[str, _Pace] = {}
+        self._names: set[tuple[str, Identity]] = set()
 
     def begin(self, question: Question, route: Route, heard: Heard[Verdict]) -> None:
         """Ask the route's others what they say of a login that was decided. Never waits.
 
-        So many at once as the backend may be asked: over that the login is left out and counted, for another daemon may be slower than
-        this one.
+        So many at once as the backend may be asked, and one of a name: over that the login is left out and counted. Another daemon may be
+        slower than this one; and one that, by a detour, is this one would be asked about its own question for ever.
         """
         if isinstance(heard.answer, Unavailable):
             return
         for member, compared in route.beside:
             if member.services and question.attempt.service not in member.services:
                 continue
-            if compared.under_way >= member.queue.places:
+            name = member.name, question.attempt.identity
+            if compared.under_way >= member.queue.places or name in self._names:
                 compared.left_out += 1
             else:
                 compared.under_way += 1
+                self._names.add(name)
                 self._nursery.start_soon(self._compare, question, (member, compared), heard)
 
     async def _compare(self, question: Question, asked: tuple[Member, Compared], heard: Heard[Verdict]) -> None:
@@ -62,6 +66,8 @@ class Comparing:
             said = await self._asked(question, member)
             if isinstance(said, Unavailable):
                 compared.unanswered += 1
+                if member.health.failing == 1:
+                    _logger.warning("backend %s cannot be compared with until it answers: %s", member.name, said.cause)
             elif isinstance(said, Accepted) is isinstance(heard.answer, Accepted):
                 compared.alike += 1
             else:
@@ -71,6 +77,7 @@ class Comparing:
             _logger.exception("bug while a decision was compared with backend %s; it stands", member.name)
         finally:
             compared.under_way -= 1
+            self._names.discard((member.name, question.attempt.identity))
 
     async def _asked(self, question: Question, member: Member) -> Verdict:
         began = trio.current_time()

@@ -19,8 +19,6 @@ from saslauthd_py.wire import saslauthd as wire
 _CROWDED = 0.01
 """Seconds until the next try where as many connections wait as the other daemon lets: nothing tells when it has taken one."""
 
-_MOST = 2 + 0xFFFF
-
 
 class SaslauthdBackend:
     """Implements `Backend`."""
@@ -88,12 +86,12 @@ async def _asked(stream: trio.SocketStream, request: bytes) -> bytes:
     with suppress(trio.BrokenResourceError):  # the original refuses a field that is too long before it has read the rest
         await stream.send_all(request)
     received = b""
-    while (text := wire.parse_reply(received)) is None and len(received) < _MOST:
+    while (text := wire.parse_reply(received)) is None:
         data = await stream.receive_some()
         if not data:
             return b""
         received += data
-    return text or b""
+    return text
 
 
 def _read(text: bytes, path: str) -> Verdict | None:
@@ -114,5 +112,8 @@ def _advised(error: OSError) -> str:
         case ConnectionRefusedError():
             return "nobody answers: does the other daemon run?"
         case PermissionError():
-            return "the daemon's user may not open it: put that user into the group of the socket and its directory"
+            return (
+                "the daemon's user may not open it: put that user into the group of the socket and its directory, or, "
+                "where root starts `serve`, name that group in [server] group, for it keeps no other"
+            )
     return error.strerror or "cannot be connected to"

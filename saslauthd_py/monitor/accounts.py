@@ -20,7 +20,9 @@ MAX_LOGIN = 511
 
 _Found = TypeVar("_Found")
 
-_NO_SUCH = frozenset({0, errno.ENOENT, errno.ESRCH})
+_UNSAID = errno.EIO
+"""What errno is set to: a name service that is down need not set it, and glibc gives back what stands there."""
+
 _SMALLEST_BUFFER, _LARGEST_BUFFER = 4096, 1 << 20
 
 
@@ -100,11 +102,15 @@ def is_denied(settings: WorkerSettings, login: bytes, account: Account | None) -
 
 
 def _look_up(function: str, login: bytes, entry: ctypes.Structure, read: Callable[[], _Found]) -> _Found | None:
-    """`read` copies what it wants from `entry`: its strings live in a buffer that is gone afterwards."""
+    """`read` copies what it wants from `entry`: its strings live in a buffer that is gone afterwards.
+
+    There is none where the code is 0. POSIX lets ENOENT say so too; glibc gives that for a missing file, or a sssd or nslcd that is down.
+    """
     size = _SMALLEST_BUFFER
     found = ctypes.c_void_p()
     while True:
         buffer = ctypes.create_string_buffer(size)
+        ctypes.set_errno(_UNSAID)
         code = _libc(function)(login, ctypes.byref(entry), buffer, size, ctypes.byref(found))
         if code == errno.ERANGE and size < _LARGEST_BUFFER:
             size *= 4
@@ -112,14 +118,14 @@ def _look_up(function: str, login: bytes, entry: ctypes.Structure, read: Callabl
             break
     if found.value:
         return read()
-    if code in _NO_SUCH:
+    if code == 0:
         return None
     raise OSError(code, os.strerror(code), function)
 
 
 @functools.cache
 def _libc(name: str) -> Callable[..., int]:
-    function: Any = getattr(ctypes.CDLL(None), name)
+    function: Any = getattr(ctypes.CDLL(None, use_errno=True), name)
     function.argtypes = (ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
     function.restype = ctypes.c_int
     return function  # type: ignore[no-any-return]  # a function of C

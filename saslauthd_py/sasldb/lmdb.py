@@ -157,10 +157,10 @@ class _Tree:
 
 def _newest(order: _Order, file: bytes) -> _Meta:
     first = _meta(order, file, 0)
-    if first is None:
-        raise SasldbError(f"its first page makes no sense: {_DAMAGED}")
-    second = _meta(order, file, first.page_size)
-    return second if second is not None and second.transaction > first.transaction else first
+    second = first and _meta(order, file, first.page_size)
+    if first is None or second is None:  # one alone may be the older: without a user, or with a password of before
+        raise SasldbError(f"its first two pages make no sense: {_DAMAGED}")
+    return max(first, second, key=lambda meta: meta.transaction)
 
 
 def _meta(order: _Order, file: bytes, start: int) -> _Meta | None:

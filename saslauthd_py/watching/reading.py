@@ -8,6 +8,7 @@ moment ago may be a half, and a second write within one tick of the file system'
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import pwd
 import stat
@@ -129,7 +130,7 @@ def _unfit(source: Source[Index], status: os.stat_result) -> Fault | None:
     """What can be said of a file before it is read."""
     path = source.path
     if not stat.S_ISREG(status.st_mode):
-        return Fault(f"{path}: not a file; name the file itself", nonsense=True)
+        return Fault(f"{path}: not a file; name the file itself")
     if status.st_size > source.largest:
         return _too_large(source)
     if status.st_mode & stat.S_IWOTH:
@@ -147,7 +148,7 @@ def _built(source: Source[Index], contents: bytes) -> Index | Fault:
 
 
 def _too_large(source: Source[Index]) -> Fault:
-    return Fault(f"{source.path}: over {source.largest >> 20} MiB, so it is taken for something else", nonsense=True)
+    return Fault(f"{source.path}: over {source.largest >> 20} MiB, so it is taken for something else")
 
 
 def _missing(source: Source[Index], error: OSError, before: Index | None) -> Reading[Index]:
@@ -162,14 +163,26 @@ def _missing(source: Source[Index], error: OSError, before: Index | None) -> Rea
 
 
 def _refused(path: str, error: OSError, before: Indexed | None) -> Reading[Index]:
-    now = stamps.look(path)
     if error.errno not in (errno.EACCES, errno.EPERM):
-        return Reading(Fault(f"{path}: {error.strerror}"), now, settled=before is None, passing=True)
-    if not isinstance(now, Stamp):
-        return Reading(Fault(f"{path}: {_user()} may not enter a directory on its way; run: chmod o+x on that one"), now)
+        return Reading(Fault(f"{path}: {error.strerror}"), stamps.look(path), settled=before is None, passing=True)
+    try:
+        status = os.stat(path)
+    except OSError as shut:
+        return Reading(Fault(f"{path}: {_user()} may not enter a directory on its way; run: chmod o+x on that one"), shut.errno)
+    now = Stamp.of(status)
     settled = now.quiet
-    cause = f"{path}: {_user()} may not read it; run: chgrp {_user()} {path} && chmod g+r {path}"
-    return Reading(Fault(cause), now if settled else None, settled)
+    return Reading(Fault(f"{path}: {_user()} may not read it; {_remedy(path, status)}"), now if settled else None, settled)
+
+
+def _remedy(path: str, status: os.stat_result) -> str:
+    """What lets us read it, and takes it from nobody who may."""
+    if not status.st_mode & stat.S_IRGRP or status.st_gid in {0, os.getegid(), *os.getgroups()}:
+        return f"run: chgrp {_group(os.getegid())} {path} && chmod g+r {path}"
+    theirs = _group(status.st_gid)
+    return (
+        f'its group may: run: usermod -aG {theirs} {_user()} (where root starts `serve`, set [server] group = "{theirs}" instead), '
+        "and restart the daemon"
+    )
 
 
 def _user() -> str:
@@ -177,3 +190,10 @@ def _user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return f"uid {os.geteuid()}"
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -41,8 +41,8 @@ class WatchedFile(Generic[Index]):
     """A file for the loop: looked at by one stat, read by a thread, one reading at a time.
 
     `found` is what the last reading gave. A file that turned into something else altogether (a binary, a page of HTML) leaves the
-    index of before in place, with one error in the log. One that is gone, empty, closed to us or open to every writer does not: what
-    was taken back in it we cannot know, so nothing that stood in it counts (rule C6).
+    index of before in place, with one error in the log. One that is gone, empty, no file, closed to us or open to every writer does not:
+    what was taken back in it we cannot know, so nothing that stood in it counts (rule C6).
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from saslauthd_py.authenticator import Decision
 from saslauthd_py.authenticator.comparing import BETWEEN_LINES
+from saslauthd_py.backend import Attempt
 from saslauthd_py.config.settings import AdmissionSettings
 from saslauthd_py.identity import Identity
 from saslauthd_py.routing import Compared, Next
@@ -60,6 +61,8 @@ async def test_only_a_yes_against_a_no_is_a_difference(
     if words is not None:
         head = "backend old differs from what was decided: user=alice@example.test service=smtp listener=/run/0 "
         assert lines == [(logging.WARNING, head + words)]
+    elif said is DOWN:
+        assert lines == [(logging.WARNING, "backend old cannot be compared with until it answers: down")]
     elif not isinstance(said, Exception):
         assert lines == []
     assert "pw-of-alice" not in caplog.text
@@ -176,6 +179,32 @@ async def test_lines_come_one_a_second_and_the_rest_is_counted(autojump_clock: M
     assert ["user0@" in lines[0], "user5@" in lines[1], len(lines)] == [True, True, 2]
     assert lines[1].endswith(" (4 more since the last such line)")
     assert compared.different == 6
+
+
+async def test_outage_of_it_is_told_once_until_it_answers(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    """A log without a difference means nothing where nothing was compared."""
+    async with desk(plan(Compared()), users=ScriptedBackend(), old=says(DOWN, DOWN, DOWN, YES, DOWN)) as it:
+        for _ in range(5):
+            await it.ask()
+            await wait_all_tasks_blocked()
+    lines = [record.getMessage() for record in caplog.records if record.name == LOGGER]
+    assert lines == ["backend old cannot be compared with until it answers: down"] * 2
+
+
+async def test_daemon_that_is_asked_by_a_detour_about_its_own_question_ends_it(autojump_clock: MockClock) -> None:
+    compared = Compared()
+
+    class Detour(ScriptedBackend):
+        async def verify_password(self, attempt: Attempt) -> Verdict:
+            self.asked.append(attempt)
+            return (await it.ask(secret=attempt.secret.reveal())).verdict
+
+    async with desk(plan(compared), users=ScriptedBackend(), old=Detour()) as it:
+        for secret in (b"pw1", b"wrong"):
+            await it.ask(secret=secret)
+            await wait_all_tasks_blocked()
+        assert [len(backend.asked) for backend in it.backends.values()] == [4, 2]
+    assert compared == Compared(alike=2, left_out=2)
 
 
 async def test_same_login_in_flight_is_compared_once(autojump_clock: MockClock) -> None:

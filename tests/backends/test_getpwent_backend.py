@@ -50,6 +50,13 @@ async def test_answers_of_workers(answer: Answer | WorkerFailed, verdict: Verdic
     assert [(call.login, call.secret.reveal(), call.service) for call in workers.calls] == [(b"alice", b"pw1", b"smtp")]
 
 
+async def test_name_that_none_can_be_is_an_outage_that_counts_as_a_guess() -> None:
+    backend = GetpwentBackend(Scripted(Answer(0, Stage.SHADOW, Standing.RIGHT, account=b"a\nb")), GetpwentSettings(type="getpwent"))
+    verdict = await backend.verify_password(Attempt(Identity("alice"), Secret(b"pw1"), "smtp"))
+    assert isinstance(verdict, Unavailable)
+    assert verdict.judged
+
+
 async def test_hash_that_cannot_be_verified_is_an_outage_that_says_where_it_stands() -> None:
     backend = GetpwentBackend(Scripted(Answer(0, Stage.SHADOW, Standing.BROKEN)), GetpwentSettings(type="getpwent"))
     verdict = await backend.verify_password(Attempt(Identity("alice"), Secret(b"pw1"), "smtp"))

@@ -99,6 +99,14 @@ def test_what_a_kdc_says_of_a_password(code: int, verdict: Verdict) -> None:
     assert verdicts.of(NotProved(Step.PASSWORD, code, "words")) == verdict
 
 
+@pytest.mark.parametrize("number", [32, 33, 37, 147])
+def test_clocks_that_differ_are_named_whichever_of_the_two_is_ahead(number: int) -> None:
+    verdict = verdicts.of(NotProved(Step.PROOF, -1765328384 + number, "Ticket not yet valid"))
+    assert verdict == Unavailable(
+        "proving the KDC by the keytab: Ticket not yet valid; the clocks of KDC and machine differ: set them by NTP", judged=True
+    )
+
+
 @pytest.mark.parametrize(
     ("step", "code", "judged"),
     [
@@ -194,6 +202,14 @@ async def test_d7_secret_that_the_library_would_cut_is_wrong_unseen(scripted: Ma
     assert proving.asked == []
 
 
+async def test_secret_that_is_refused_unseen_takes_as_long_as_a_wrong_one(scripted: Make, autojump_clock: trio.testing.MockClock) -> None:
+    backend, _ = scripted()
+    backend._refusals.note(0.5)
+    began = trio.current_time()
+    assert await backend.verify_password(attempt(secret=b"")) == WRONG
+    assert trio.current_time() - began == 0.5
+
+
 async def test_login_that_can_be_no_principal_is_nobody_s(scripted: Make) -> None:
     backend, proving = scripted(service_instance={"smtp": "mail"})
     assert await backend.verify_password(attempt("alice/admin")) == UnknownUser()
@@ -238,6 +254,7 @@ async def test_waiting_for_a_place_is_bounded_and_no_guess(scripted: Make, mock_
         await trio.to_thread.run_sync(proving.begun.acquire)
         nursery.start_soon(ask, b"pw2")
         await trio.testing.wait_all_tasks_blocked()
+        assert not await trio.to_thread.run_sync(lambda: proving.begun.acquire(timeout=0.1)), "there is one place"
         mock_clock.jump(5)
     assert sorted(one.judged for one in found if isinstance(one, Unavailable)) == [False, True]
     assert [secret for _, secret in proving.asked] == [b"pw1"]

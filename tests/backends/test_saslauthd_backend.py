@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from saslauthd_py.backend import Attempt
-from saslauthd_py.backends.saslauthd import SaslauthdBackend, _read
+from saslauthd_py.backends.saslauthd import SaslauthdBackend, _advised, _read
 from saslauthd_py.config.settings import SaslauthdSettings
 from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
@@ -226,3 +227,9 @@ async def test_d6_nobody_takes_as_long_as_a_wrong_secret(tmp_path: Path, autojum
     assert trio.current_time() == began, "it was judged there"
     await asked.pretend(Secret(b"pw1"))
     assert trio.current_time() - began == pytest.approx(0.3)
+
+
+def test_socket_that_is_shut_to_us_is_told_with_what_counts_under_the_units_and_without() -> None:
+    said = _advised(PermissionError(errno.EACCES, "Permission denied"))
+    assert "into the group of the socket and its directory" in said
+    assert "[server] group" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -12,19 +13,22 @@ from typing import Any
 import pytest
 import trio
 
+from saslauthd_py import sasldb
 from saslauthd_py.app.composition import Shared, composed, opened
 from saslauthd_py.backend import Attempt, Backend, BackendBusy, Keyed, KeysFound, Watched
 from saslauthd_py.backends.sasldb import SasldbBackend, index
 from saslauthd_py.config.load import parse
 from saslauthd_py.config.settings import SasldbSettings
+from saslauthd_py.credential import Encoding
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity
-from saslauthd_py.keys import Hash
+from saslauthd_py.keys import Hash, Keys
 from saslauthd_py.mechanisms.scram.keys import derive
 from saslauthd_py.secret import Secret
 from saslauthd_py.stamps import Stamp
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 from saslauthd_py.watching import reading, watched
+from tests.interop.daemon import searchable
 from tests.sasldb.sasldbs import PAGE, Record, hash_page, key, meta, remove_user, set_password
 
 ALICE = Identity("alice", "example.test")
@@ -171,6 +175,15 @@ def emptied(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o640)
+
+
+def grown(path: Path) -> None:
+    os.truncate(path, sasldb.LARGEST + 1)
+
+
 def open_to_all(path: Path) -> None:
     path.chmod(0o666)
 
@@ -183,6 +196,8 @@ def open_to_all(path: Path) -> None:
         (uncounted, "1 records are there, and its first page counts 2"),
         (foreign, "it is no sasldb2"),
         (emptied, "it is empty"),
+        (piped, "not a file"),
+        (grown, "over 256 MiB"),
         (open_to_all, "everybody on this machine can write it"),
     ],
 )
@@ -206,8 +221,34 @@ async def test_d8_a_file_that_cannot_be_read_is_an_outage_and_c6_takes_its_accou
         if fault is open_to_all:
             path.chmod(0o640)
         else:
+            path.unlink(missing_ok=True)
             written(path, (key("alice"), b"pw1"))
         assert await ask(it) == Accepted(ALICE)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mode", [0o640, 0o600])
+async def test_advice_for_a_file_that_we_may_not_read_takes_it_from_nobody(path: Path, mode: int) -> None:
+    os.chown(path, 0, 1)
+    path.chmod(mode)
+    before = os.geteuid()
+    with searchable() as directory:
+        path = path.rename(directory / "sasldb2")
+        try:
+            os.seteuid(65534)
+            async with backend(path) as it:
+                verdict = await ask(it)
+        finally:
+            os.seteuid(before)
+    assert isinstance(verdict, Unavailable)
+    joins, changes = f"usermod -aG {grp.getgrgid(1).gr_name} ", f"chgrp {grp.getgrgid(os.getegid()).gr_name} {path}"
+    assert ((joins in verdict.cause), (changes in verdict.cause)) == ((mode == 0o640), (mode == 0o600))
+
+
+def test_file_that_is_longer_than_it_says_is_never_read_without_end() -> None:
+    """As one that grows meanwhile; the files in /proc say that they are empty."""
+    source: reading.Source[index.Index] = reading.Source("/proc/self/maps", lambda _: pytest.fail("too long"), index.Index.changed, 10)
+    assert isinstance(reading.read(source, None).found, reading.Fault)
 
 
 async def test_a_file_that_all_may_read_is_warned_of(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -230,6 +271,48 @@ async def test_c6_a_change_is_seen_by_the_next_look_and_names_the_account(path: 
         assert it.generation(BOB) == bob
         assert await ask(it) == WRONG
         assert await ask(it, b"new") == Accepted(ALICE)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_d9_account_that_changes_under_the_proof_is_an_outage_that_counts_as_a_guess(gone: bool, path: Path) -> None:
+    async with backend(path) as it:
+        verify, proofs = it._hashing.verify, 0
+
+        async def verifying(encoding: Encoding, secret: Secret) -> bool:
+            nonlocal proofs
+            proofs += 1
+            if gone:
+                path.unlink()
+            else:
+                written(path, (key("alice"), b"new%d" % proofs))
+            return await verify(encoding, secret)
+
+        it._hashing.verify = verifying  # type: ignore[method-assign]  # something happens meanwhile
+        verdict = await ask(it)
+    assert isinstance(verdict, Unavailable)
+    assert verdict.judged
+    assert ("no such file" if gone else "kept changing") in verdict.cause
+    assert proofs == (1 if gone else 3)
+
+
+async def test_d6_f3_account_without_keys_costs_what_deriving_does(path: Path) -> None:
+    written(path, (key("alice", prop="cmusaslsecretOTP"), b"pw1"), (key("bob"), b"pw2"))
+    derived: list[bytes] = []
+    async with backend(path, decoy_key=KEY) as it:
+        derive = it._hashing.derive
+
+        async def deriving(function: Hash, secret: Secret, salt: bytes, rounds: int) -> Keys:
+            derived.append(salt)
+            return await derive(function, secret, salt, rounds)
+
+        it._hashing.derive = deriving  # type: ignore[method-assign]  # counted
+        for name in (ALICE, BOB, Identity("carol", "example.test")):
+            await it.find_keys(name, Hash.SHA256)
+    assert len(derived) == 3
+
+
+def test_index_does_not_show_its_passwords() -> None:
+    assert "pw1" not in repr(index.build(database((key("alice"), b"pw1")), fold_case=False, keys=False).by_key)
 
 
 async def test_c6_more_changes_than_are_named_are_changes_of_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

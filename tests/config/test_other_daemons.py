@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from saslauthd_py.config.load import parse
@@ -40,6 +42,16 @@ def test_daemon_that_would_ask_itself_is_refused() -> None:
     (found,) = complaints(site(USERS, OLD.replace("/run/saslauthd-old/mux", parse(site(USERS, OLD), "").listen[0].name)))
     assert "backend.old.path: " in found
     assert "it would ask itself" in found
+
+
+@pytest.mark.parametrize("way", ["linked/mux", "real//mux", "real/../real/mux", "linked/./mux"])
+def test_daemon_that_would_ask_itself_by_another_path_is_refused(way: str, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to("real")
+    listen = LISTEN.replace("/run/saslauthd/mux", f"{tmp_path}/real/mux")
+    (found,) = complaints(site(USERS, OLD.replace("/run/saslauthd-old/mux", f"{tmp_path}/{way}"), listen=listen))
+    assert "listen[0]: it would ask itself" in found
+    parse(site(USERS, OLD.replace("/run/saslauthd-old/mux", f"{tmp_path}/linked/old"), listen=listen), "")
 
 
 def test_b2_what_is_only_compared_may_drop_the_realm() -> None:
@@ -92,6 +104,21 @@ def test_kerberos_instances_go_by_services() -> None:
     found = parse(kerberos("service_instance = { IMAP = 'mail', pop3 = 'pop' }\n"), "").backend["k"]
     assert isinstance(found, KerberosSettings)
     assert found.service_instance == {"imap": "mail", "pop": "pop"}
+
+
+@pytest.mark.parametrize(
+    ("realm", "keys", "warns"),
+    [
+        ("*", "login = '{local}@{realm}'\n", True),
+        ("example.org", "login = '{local}@{realm}'\n", False),
+        ("", "", False),
+        ("*'\nignore_realm = true #'", "", False),
+    ],
+)
+def test_kdc_that_any_client_may_name_is_warned_of(realm: str, keys: str, warns: bool) -> None:
+    route = f"realm = '{realm}'\nbackends = ['k']"
+    text = site("[backend.k]\ntype = 'kerberos'\n" + keys, route=route)
+    assert any("asks the KDC of any realm" in line for line in warned(text)) is warns
 
 
 @pytest.mark.parametrize(

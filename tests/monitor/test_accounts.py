@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from saslauthd_py.config.settings import PamSettings, ShadowSettings
 from saslauthd_py.monitor import accounts
 from saslauthd_py.monitor.accounts import Account, find_account, find_shadow, is_denied, is_login
+from tests.interop.daemon import PATIENCE, environment
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
@@ -43,14 +47,28 @@ def test_unknown_names_are_none() -> None:
             assert find_shadow(login) is None
 
 
-@pytest.mark.parametrize("code", [0, errno.ENOENT, errno.ESRCH])
-def test_numbers_that_mean_unknown(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    answering(monkeypatch, code)
+def test_number_that_means_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, 0)
     assert find_account(b"alice") is None
     assert find_shadow(b"alice") is None
 
 
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOMEM, errno.EAGAIN, errno.ECONNREFUSED, errno.ERANGE])
+@pytest.mark.root
+@pytest.mark.peer("unshare")
+@pytest.mark.parametrize("sources", ["nosuchmodule", "files"])
+def test_d8_name_service_that_is_down_is_an_outage_and_never_an_unknown_user(sources: str, tmp_path: Path) -> None:
+    """One that cannot be loaded, as NIS that is down, leaves errno as it was; a passwd that is gone sets ENOENT, as a sssd that is down."""
+    (tmp_path / "nsswitch.conf").write_text(f"passwd: {sources}\n")
+    enter = 'mount --make-rprivate / 2>/dev/null; mount --bind "$0" /etc && exec "$@"'
+    look = "from saslauthd_py.monitor.accounts import find_account\ntry: print(find_account(b'root'))\nexcept OSError: print('outage')"
+    command = ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", enter, str(tmp_path), sys.executable, "-c", look]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.stdout == "outage\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "code", [errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOMEM, errno.EAGAIN, errno.ECONNREFUSED, errno.ERANGE]
+)
 def test_numbers_that_mean_an_outage(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     answering(monkeypatch, code)
     for find in (find_account, find_shadow):

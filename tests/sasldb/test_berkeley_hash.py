@@ -90,6 +90,7 @@ def test_a_page_that_was_never_written_is_an_empty_bucket() -> None:
         (put(PAGE + 26, "<H", PAGE), "stands where none can"),
         (put(PAGE + 28, "<H", 29), "stands where none can"),
         (put(4 * PAGE + 28, "<H", 30), "of a kind that no sasldb2 has"),
+        (put(2 * PAGE - len(key("alice")) - 5, "B", 3), "of a kind that no sasldb2 has"),
         (put(2 * PAGE + 16, "<I", 2), "points to page 2 twice"),
         (put(2 * PAGE + 16, "<I", 0), "an item of 700 bytes has 480"),
         (put(2 * PAGE + 22, "<H", 487), "more than a page can"),

@@ -32,6 +32,8 @@ class Code(IntEnum):
     KDC_ERR_PREAUTH_FAILED = _BASE + 24
     KDC_ERR_SVC_UNAVAILABLE = _BASE + 29
     KRB_AP_ERR_BAD_INTEGRITY = _BASE + 31
+    KRB_AP_ERR_TKT_EXPIRED = _BASE + 32
+    KRB_AP_ERR_TKT_NYV = _BASE + 33
     KRB_AP_ERR_SKEW = _BASE + 37
     KRB_AP_ERR_BADKEYVER = _BASE + 44
     KDC_ERR_WRONG_REALM = _BASE + 68
@@ -71,11 +73,15 @@ _NOT_JUDGED = frozenset(
 
 _NO_KEY = "it has no such key: write it with `ktadd`, or name another verify_principal"
 
+_CLOCKS = "the clocks of KDC and machine differ: set them by NTP"
+
 _ADVICE: dict[int, str] = {
     Code.KDC_ERR_ETYPE_NOSUPP: "KDC and this machine have no encryption in common for it: a new password gives the account newer keys",
     Code.KDC_ERR_WRONG_REALM: "another realm has it: name that in realm",
-    Code.KRB_AP_ERR_SKEW: "the clocks of KDC and machine differ: set them by NTP",
-    Code.KRB5_KDCREP_SKEW: "the clocks of KDC and machine differ: set them by NTP",
+    Code.KRB_AP_ERR_TKT_EXPIRED: _CLOCKS,
+    Code.KRB_AP_ERR_TKT_NYV: _CLOCKS,
+    Code.KRB_AP_ERR_SKEW: _CLOCKS,
+    Code.KRB5_KDCREP_SKEW: _CLOCKS,
     Code.KRB5_REALM_UNKNOWN: "name its KDC in /etc/krb5.conf, or correct realm",
     Code.KRB5_KDC_UNREACH: "does it run, and does a firewall let it through?",
     Code.KRB5_PREAUTH_FAILED: "the KDC wants another proof of it than a password",
