@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config.load",),
     ("privileges",),  # it says who a listener's owner is
     ("queue", "generations", "stamps"),
-    ("store", "sasldb", "listeners", "notify", "hashing", "workers", "remote"),
+    ("store", "sasldb", "password_lines", "listeners", "notify", "hashing", "workers", "remote"),
     ("keying", "watching", "standings"),  # SCRAM keys of stored credentials; indexes of files that others write; answers of workers
     ("monitor",),  # it binds listeners and notifies
     ("backends",),
@@ -46,10 +46,10 @@ LEVELS = {unit: level for level, layer in enumerate(LAYERS) for unit in layer}
 ONLY_FOR = {
     "config.load": {"app", "cli", "monitor"},
     "config.legacy": {"cli", "config.load"},
-    "backends": {"app", "transfer"},  # the table of backends is app's; transfer reads lines as passwd_file does
+    "backends": {"app"},
 }
 WITH_TRIO = {"queue", "hashing", "workers", "remote", "watching", "standings"}
-WITH_TRIO |= {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]}
+WITH_TRIO |= {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]} - {"transfer"}
 BANNED_NAMES = {"utils", "helpers", "common", "base", "core", "types"}
 MAX_LINES = 400
 PROJECTS = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from saslauthd_py.cli import output_file
 from saslauthd_py.cli.environment import Environment
+from saslauthd_py.cli.exits import CommandFailed, Exit
 from saslauthd_py.cli.report import Record, Stream, counted
 from saslauthd_py.cli.user import place
 from saslauthd_py.identity import Identity, key
@@ -23,6 +25,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record | Str
     if arguments.output is None:
         return Stream(_lines(at, arguments.realm))
     path = at.store.path
+    _refuse_other(arguments.output)
 
     def content(file: BinaryIO) -> int:
         lines = 0
@@ -34,6 +37,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> Record | Str
     accounts = output_file.write(arguments.output, path, content)
     fields = {"store": path, "file": arguments.output, "accounts": accounts}
     return Record(fields, (f"{arguments.output}: {counted(accounts, 'account')}",))
+
+
+def _refuse_other(file: str) -> None:
+    """A file that is there is an older export, or stays: it may be the store itself."""
+    if os.path.isfile(file) and os.path.getsize(file):
+        with open(file, "rb") as there:
+            if not jsonl.is_export(there.readline(jsonl.HEAD)):
+                raise CommandFailed(Exit.BAD_INPUT, f"{file}: this file is there and no export; name another, or remove it")
 
 
 def _lines(at: place.Place, realm: str | None) -> Iterator[str]:

@@ -25,8 +25,13 @@ def write(name: str, store: str, content: Write) -> int:
     """
     name = os.path.abspath(name)
     with suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.stat(name).st_mode):
+        mode = os.lstat(name).st_mode
+        if stat.S_ISLNK(mode):  # as /dev/stdout is, and it would be replaced
+            raise CommandFailed(Exit.BAD_INPUT, f"{name}: a symbolic link; name the file itself")
+        if not stat.S_ISREG(mode):
             raise CommandFailed(Exit.BAD_INPUT, f"{name}: not a file")
+    if os.path.realpath(name).removeprefix(os.path.realpath(store)) in ("", *access.SIDE_FILES):
+        raise CommandFailed(Exit.BAD_INPUT, f"{name}: a store in use; name another file")
     directory = os.path.dirname(name)
     try:
         descriptor, fresh = tempfile.mkstemp(prefix=f".{os.path.basename(name)}.", dir=directory)
@@ -34,7 +39,7 @@ def write(name: str, store: str, content: Write) -> int:
         raise type(error)(error.errno, error.strerror, directory) from None
     try:
         with open(descriptor, "wb") as file:
-            number = _as_owner(file, store, content) if os.geteuid() == 0 else _told(name, file, content)
+            number = _as_owner(name, file, store, content) if os.geteuid() == 0 else _told(name, file, content)
             os.fsync(descriptor)
         os.replace(fresh, name)
         _sync(directory)
@@ -54,14 +59,14 @@ def _told(name: str, file: BinaryIO, content: Write) -> int:
     return number
 
 
-def _as_owner(file: BinaryIO, store: str, content: Write) -> int:
+def _as_owner(name: str, file: BinaryIO, store: str, content: Write) -> int:
     reading, writing = os.pipe()
     parent = os.getpid()
     child = os.fork()
     if child == 0:
         try:
             os.close(reading)
-            os.write(writing, json.dumps(_outcome(file, store, content, parent)).encode())
+            os.write(writing, json.dumps(_outcome(name, file, store, content, parent)).encode())
         finally:
             os._exit(0)
     os.close(writing)
@@ -69,19 +74,19 @@ def _as_owner(file: BinaryIO, store: str, content: Write) -> int:
         said = answer.read()
     os.waitpid(child, 0)
     if not said:
-        raise CommandFailed(Exit.UNAVAILABLE, f"{file.name}: the process that wrote it was killed: is memory short?")
+        raise CommandFailed(Exit.UNAVAILABLE, f"{name}: the process that wrote it was killed: is memory short?")
     code, told = json.loads(said)
     if code:
         raise CommandFailed(Exit(code), told)
     return int(told)
 
 
-def _outcome(file: BinaryIO, store: str, content: Write, parent: int) -> tuple[int, int | str]:
+def _outcome(name: str, file: BinaryIO, store: str, content: Write, parent: int) -> tuple[int, int | str]:
     """The number that `content` returns; or an exit code, and what to tell: nothing of the owner's is believed to be more than a text."""
     try:
         access.become_owner(store)
         privileges.die_with_parent(parent)
-        return 0, _told("the file", file, content)
+        return 0, _told(name, file, content)
     except (Exception, KeyboardInterrupt) as error:
         return code_of(error), line_of(error)
 

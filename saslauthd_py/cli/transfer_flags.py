@@ -46,7 +46,7 @@ _EXPORT = Words(
     "line, which import jsonl reads back without a loss. It holds the hashes of all passwords, and the key that hides which "
     "names exist: keep it as secret as the store. FILE is made with mode 0600; of standard output that is for the shell: "
     "umask 077.",
-    exits=_STORE | {Exit.DONE: "exported", Exit.BAD_INPUT: "a realm that none can be, or a FILE that is no file"},
+    exits=_STORE | {Exit.DONE: "exported", Exit.BAD_INPUT: "a realm that none can be; or FILE is something else than an export, and stays"},
     examples=(
         ("saslauthd-py export --output users.jsonl", "0600, whole or not at all"),
         ("saslauthd-py export --realm example.org", "one realm, to standard output"),

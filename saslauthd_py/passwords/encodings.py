@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from saslauthd_py.credential import Encoding
 from saslauthd_py.passwords import plain
-from saslauthd_py.passwords.scheme import MAX_MEMORY, BrokenRecord, Cost, Parameters, Scheme, SecretTooLong, UnknownScheme
+from saslauthd_py.passwords.scheme import MAX_MEMORY, BrokenRecord, Cost, Scheme, SecretTooLong, UnknownScheme
 from saslauthd_py.passwords.table import BY_LABEL, SCHEMES, makeable, strength
 from saslauthd_py.passwords.written import Written, read
 from saslauthd_py.secret import Secret
@@ -57,9 +58,11 @@ def strongest(encodings: Iterable[Encoding]) -> Encoding:
 
 def clear_text(encodings: Iterable[Encoding]) -> Secret | None:
     """The secret itself, where one of its encodings is that; None where none is, or that one is malformed."""
-    found = next((encoding for encoding in encodings if encoding.scheme == plain.SCHEME.name), None)
-    password = plain.SCHEME.password(found.text) if found else b""
-    return Secret(password) if password else None
+    for encoding in encodings:
+        if encoding.scheme == plain.SCHEME.name:
+            password = plain.SCHEME.password(encoding.text)
+            return Secret(password) if password else None
+    return None
 
 
 def make(scheme: str, secret: Secret, *, elsewhere: bool = False) -> Encoding:
@@ -96,7 +99,7 @@ def cost(encoding: Encoding) -> Cost:
 def cost_to_make(scheme: str, *, elsewhere: bool = False) -> Cost:
     """What `make` takes, and verifying what it made. Raises UnknownScheme."""
     wanted = _makeable(scheme, elsewhere)
-    return _bounded(wanted, wanted.usual or {})
+    return _bounded(wanted, tuple((wanted.usual or {}).items()))
 
 
 def needs_rehash(encoding: Encoding, scheme: str) -> bool:
@@ -191,12 +194,13 @@ def _price(scheme: Scheme, text: str) -> Cost:
     parameters = scheme.parameters(text)
     if parameters is None:
         raise BrokenRecord(f"malformed {scheme.name} record")
-    return _bounded(scheme, parameters)
+    return _bounded(scheme, tuple(parameters.items()))
 
 
-def _bounded(scheme: Scheme, parameters: Parameters) -> Cost:
-    work, memory = scheme.price(parameters)
-    shown = ",".join([f"{name}={value}" for name, value in parameters.items()])
+@lru_cache(maxsize=1024)
+def _bounded(scheme: Scheme, parameters: tuple[tuple[str, int], ...]) -> Cost:
+    work, memory = scheme.price(dict(parameters))
+    shown = ",".join([f"{name}={value}" for name, value in parameters])
     profile = f"{scheme.name} {shown}" if shown else scheme.name
     if memory > MAX_MEMORY:
         raise BrokenRecord(f"a record of {profile} takes {memory >> 20} MiB to verify: over 128 MiB is refused")

@@ -40,7 +40,7 @@ class Argon2:
 
     def adopt(self, written: Written) -> str | None:
         text = written.text()
-        return None if text is None or self.parameters(text) is None else text
+        return text if text is not None and self._form.fullmatch(text) else None
 
     def parameters(self, text: str) -> Parameters | None:
         found = self._form.fullmatch(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,7 +43,7 @@ class Cost:
     work: int
 
 
-class Scheme(Protocol):
+class Scheme(Hashable, Protocol):
     """An encoding of stored passwords. A further one is a file with such an object, and its line in `table`.
 
     `most_work` (rule D11) keeps a record under about 2 s on a slow core: 1 s, with a secret of up to 64 bytes, on the 2.6 GHz

@@ -167,14 +167,15 @@ def _made_fit(source: sqlite3.Connection, name: str) -> int:
     source.execute("PRAGMA journal_mode=DELETE").fetchall()
     source.execute("PRAGMA trusted_schema=OFF")
     source.execute("PRAGMA foreign_keys=ON")
+    _refuse_other_schema(source, version, name)
     if _damage(source):
         raise NoBackup(f"{name}: damaged; take another backup")
     if version < ours:
         source.execute("BEGIN")
         apply(source, version)
         source.execute("COMMIT")
-    if not _ours() <= _schema(source):
-        raise NoBackup(f"{name}: not a backup of saslauthd-py, for it lacks what a store has")
+    if source.execute("SELECT count(*) FROM store").fetchone()[0] != 1:
+        raise NoBackup(f"{name}: the store's own number is gone; take another backup")
     try:
         decoy_key(source)
     except BrokenRecord as fault:
@@ -182,14 +183,21 @@ def _made_fit(source: sqlite3.Connection, name: str) -> int:
     return _accounts(source)
 
 
-def _ours() -> set[tuple[str, str, str]]:
+def _refuse_other_schema(source: sqlite3.Connection, version: int, name: str) -> None:
+    """What is not ours would come to life in the store: a trigger can bring an old password back as often as it is changed (rule F2)."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
-        apply(empty, 0)
-        return _schema(empty)
+        apply(empty, 0, version)
+        ours, found = _schema(empty), _schema(source)
+    if not ours <= found:
+        raise NoBackup(f"{name}: not a backup of saslauthd-py, for it lacks what a store has")
+    if found - ours:
+        kind, called, _ = min(found - ours)
+        raise NoBackup(f"{name}: holds the {kind} {called[:64]!a}, which no store has: somebody else put it there; take another backup")
 
 
 def _schema(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    return set(connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+    """All but what ANALYZE leaves."""
+    return set(connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT GLOB 'sqlite_stat[0-9]'"))
 
 
 def _damage(connection: sqlite3.Connection) -> bool:
@@ -216,10 +224,5 @@ def _read_as(name: str) -> Iterator[None]:
 def _beside(path: str) -> Iterator[str]:
     """A file in the store's directory (before that is made: elsewhere), 0600, that goes with the block."""
     home = path if os.path.isdir(os.path.dirname(path)) else os.path.join(tempfile.gettempdir(), os.path.basename(path))
-    name = empty_file(home)
-    try:
+    with empty_file(home) as name:
         yield name
-    finally:
-        for left in (name, f"{name}-journal", *(name + side for side in access.SIDE_FILES)):
-            with suppress(FileNotFoundError):
-                os.unlink(left)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from saslauthd_py import passwords
 from saslauthd_py.credential import UNRESTRICTED, Credential, Encoding, Kind, Restrictions
@@ -12,24 +11,29 @@ from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.store import rows
 
 Row = tuple[Any, ...]
-"""One encoding with the secret and the account that it is the first of: the columns of `COLUMNS`."""
+"""One encoding with the secret and the account that it is the first of: the columns of `COLUMNS`, or of `USUAL` where the rest is NULL."""
 
-COLUMNS = (
-    "line INTEGER, back INTEGER, local TEXT, realm TEXT, local_key TEXT, realm_key TEXT, locked TEXT, created REAL, changed REAL,"
-    " kind TEXT, label TEXT, services TEXT, networks TEXT, expires REAL, disabled INTEGER, made REAL, replaced REAL, used REAL,"
+USUAL = (
+    "line INTEGER, back INTEGER, local TEXT, realm TEXT, local_key TEXT, realm_key TEXT, kind TEXT, label TEXT,"
     " scheme TEXT, profile TEXT, text TEXT"
 )
-"""`line` to `changed` are the account's, `kind` to `used` the secret's, the rest is the encoding's. What is an account's is NULL but in its
-first row, what is a secret's but in its first. `back`: how many rows before this one is the secret's first.
+COLUMNS = (
+    f"{USUAL}, locked TEXT, created REAL, changed REAL,"
+    " services TEXT, networks TEXT, expires REAL, disabled INTEGER, made REAL, replaced REAL, used REAL"
+)
+"""`line` to `realm_key` and `locked` to `changed` are the account's, `kind`, `label` and `services` to `used` the secret's, the rest is the
+encoding's. What is an account's is NULL but in its first row, what is a secret's but in its first. `back`: how many rows before this one is
+the secret's first.
 """
 
-_NO_ACCOUNT = (None,) * 7
-_NO_SECRET = (None,) * 9
+_NO_NAME = (None,) * 4
+_NO_SECRET = (None,) * 2
 _NO_ENCODING = (None,) * 3
+_NO_TIMES = (None,) * 3
+_NO_RULES = (None,) * 7
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingSecret:
+class IncomingSecret(NamedTuple):
     """A secret to store, by all its encodings. Times are Unix seconds; None: now, and never."""
 
     encodings: tuple[Encoding, ...]
@@ -42,8 +46,7 @@ class IncomingSecret:
     last_use: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """An account to store. `locked`: why, None: it is not."""
 
     identity: Identity
@@ -62,17 +65,20 @@ def row_list(line: int, account: Incoming) -> list[Row]:
     _refuse_ambiguous(account.secrets)
     identity = account.identity
     folded = key(identity)
-    whose: Row = (identity.local, identity.realm, folded.local, folded.realm, account.locked, account.created, account.changed)
+    name: Row = (identity.local, identity.realm, folded.local, folded.realm)
+    times: Row = (account.locked, account.created, account.changed)
     found: list[Row] = []
     for secret in account.secrets:
-        of_secret = _secret(secret)
+        which: Row = (secret.kind.value, secret.label)
+        rules = _rules(secret)
         for back, encoding in enumerate(secret.encodings or (None,)):
-            found.append((line, back, *whose, *of_secret, *_encoding(encoding, secret.kind)))
-            whose, of_secret = _NO_ACCOUNT, _NO_SECRET
-    return found or [(line, 0, *whose, *_NO_SECRET, *_NO_ENCODING)]
+            usual = (line, back, *name, *which, *_encoding(encoding, secret.kind))
+            found.append(usual if times == _NO_TIMES and rules == _NO_RULES else usual + times + rules)
+            name, which, times, rules = _NO_NAME, _NO_SECRET, _NO_TIMES, _NO_RULES
+    return found or [(line, 0, *name, *_NO_SECRET, *_NO_ENCODING, *times, *_NO_RULES)]
 
 
-def _secret(secret: IncomingSecret) -> Row:
+def _rules(secret: IncomingSecret) -> Row:
     """What is not restricted is left open: a secret that this one replaces may have had a rule."""
     limits = secret.restrictions
     if limits.none:
@@ -81,7 +87,7 @@ def _secret(secret: IncomingSecret) -> Row:
         services, networks, expires = rows.restriction_columns(limits)
         services, networks = (services if limits.services else None), (networks if limits.networks else None)
     disabled = 1 if secret.disabled else None
-    return (str(secret.kind), secret.label, services, networks, expires, disabled, secret.created, secret.changed, secret.last_use)
+    return (services, networks, expires, disabled, secret.created, secret.changed, secret.last_use)
 
 
 def _encoding(encoding: Encoding | None, kind: Kind) -> Row:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import sqlite3
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from saslauthd_py.store import access, schema
 from saslauthd_py.store.connection import COMMAND_WAIT, check_file, check_version, reader, translated, writer
@@ -44,15 +47,16 @@ def created(path: str) -> Iterator[str]:
 
     An exception in the block, and there is no store. Raises StoreError; StoreExists where another process has made one meanwhile.
     """
-    fresh = _begun(path)
-    try:
+    make_directory(path)
+    _refuse_leftovers(path)
+    with ExitStack() as stack:
+        try:
+            fresh = stack.enter_context(empty_file(path))
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be made: {error.strerror}") from None
         _fill(fresh)
         yield fresh
         _name(fresh, path)
-    finally:
-        for name in (fresh, *(fresh + side for side in access.SIDE_FILES)):
-            with suppress(FileNotFoundError):
-                os.unlink(name)
 
 
 def make_directory(path: str) -> None:
@@ -63,15 +67,6 @@ def make_directory(path: str) -> None:
     except OSError as error:
         raise StoreError(f"{path}: cannot be made: {error.strerror}") from None
     access.check_directory(path)
-
-
-def _begun(path: str) -> str:
-    make_directory(path)
-    _refuse_leftovers(path)
-    try:
-        return empty_file(path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be made: {error.strerror}") from None
 
 
 def _name(fresh: str, path: str) -> None:
@@ -130,35 +125,66 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def apply(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a store of this version to the current one, within the transaction that is open."""
+def apply(connection: sqlite3.Connection, version: int, to: int | None = None) -> None:
+    """Bring a store of this version to the current one, or to version `to`, within the transaction that is open."""
+    steps = schema.MIGRATIONS[:to]
     connection.create_function("os_urandom", 1, os.urandom)
-    for statements in schema.MIGRATIONS[version:]:
+    for statements in steps[version:]:
         for statement in statements:
             connection.execute(statement)
-    connection.execute(f"PRAGMA user_version={len(schema.MIGRATIONS)}")
+    connection.execute(f"PRAGMA user_version={len(steps)}")
 
 
 def put_aside(path: str, to: str) -> None:
     """A copy of the store at `path`, whole or not at all, 0600, in the place of what `to` was. Raises StoreError, sqlite3.Error."""
-    fresh = empty_file(to)
     try:
-        with closing(reader(path)) as source, closing(sqlite3.connect(fresh)) as copy:
-            source.backup(copy)
-        os.replace(fresh, to)
+        with empty_file(to) as fresh:
+            with closing(reader(path)) as source, closing(sqlite3.connect(fresh)) as copy:
+                source.backup(copy)
+            os.replace(fresh, to)
     except OSError as error:
         raise StoreError(f"{to}: cannot be written: {error.strerror}") from None
-    finally:
-        if os.path.lexists(fresh):
-            os.unlink(fresh)
     sync(os.path.dirname(to))
 
 
-def empty_file(path: str) -> str:
-    """A new file beside `path`, 0600, with a name of its own. Raises OSError."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{os.path.basename(path)}.new-", dir=os.path.dirname(path))
-    os.close(descriptor)
-    return name
+@contextmanager
+def empty_file(path: str) -> Iterator[str]:
+    """A new file beside `path`, 0600, with a name of its own, which goes with the block. So do those that killed processes left.
+
+    Whoever makes one holds a flock(2) on it, to which SQLite's locks are strangers, until nobody here has it open. Raises OSError.
+    """
+    directory, name = os.path.split(os.path.abspath(path))
+    left = re.compile(re.escape(name) + r"\.new-[a-z0-9_]{8}")
+    for entry in os.listdir(directory):
+        if left.fullmatch(entry):
+            _remove_left(os.path.join(directory, entry))
+    with ExitStack() as stack:
+        while True:
+            descriptor, fresh = tempfile.mkstemp(prefix=f"{name}.new-", dir=directory)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:  # else somebody came before the lock, and took it for left
+                break
+        stack.callback(_remove, fresh)
+        yield fresh
+
+
+def _remove_left(name: str) -> None:
+    with suppress(OSError), closing(open(name, "rb", buffering=0, opener=_no_link)) as file:
+        found = os.fstat(file.fileno())
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(name)
+
+
+def _no_link(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _remove(name: str) -> None:
+    for one in (*(f"{name}{end}" for end in ("-journal", *access.SIDE_FILES)), name):
+        with suppress(FileNotFoundError):
+            os.unlink(one)
 
 
 def sync(name: str) -> None:

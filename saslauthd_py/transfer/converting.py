@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -88,7 +88,8 @@ class Converter:
             elif found is not None:
                 account, notes = self._stored(found)
                 into.rows.extend(row_list(piece.line, account))
-                into.complaints.extend(Complaint(piece.line, note, lost=False) for note in notes)
+                for note in notes:
+                    into.complaints.append(Complaint(piece.line, note, lost=False))
         except (BrokenRecord, InvalidIdentity, SecretTooLong, UnknownScheme) as fault:
             into.complaints.append(Complaint(piece.line, str(fault)))
 
@@ -106,11 +107,11 @@ class Converter:
             encodings: tuple[Encoding, ...] = (passwords.make(self.scheme, secret),)
             if self.salts is not None:
                 try:
-                    encodings += self._keys(replace(found.account, secrets=tuple(secrets)), secret, self.salts)
+                    encodings += self._keys(found.account._replace(secrets=tuple(secrets)), secret, self.salts)
                 except Unusable as fault:
                     notes = (*notes, f"no SCRAM keys: {fault}")
-            secrets[number] = replace(secrets[number], encodings=encodings)
-        return replace(found.account, secrets=tuple(secrets)), notes
+            secrets[number] = secrets[number]._replace(encodings=encodings)
+        return found.account._replace(secrets=tuple(secrets)), notes
 
     @staticmethod
     def _keys(account: Incoming, secret: Secret, salts: Salts) -> tuple[Encoding, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple, Protocol
 
 from saslauthd_py.identity import Identity
@@ -37,12 +38,11 @@ class Piece(NamedTuple):
     text: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """An account. `clear` are its secrets that have no encoding yet, by their place in it; `notes` say what of it is left out."""
 
     account: Incoming
-    clear: Mapping[int, Secret] = field(default_factory=dict)
+    clear: Mapping[int, Secret] = MappingProxyType({})
     notes: tuple[str, ...] = ()
 
 

@@ -25,6 +25,9 @@ from saslauthd_py.transfer import formats
 from saslauthd_py.transfer.formats import BadFile, Block, Found, Passed, Piece, Source
 
 VERSION = 1
+HEAD = 1 << 10
+"""Bytes by which an export is told from other files: more than its first line has."""
+
 _VERSION, _DECOY_KEY = "saslauthd-py accounts", "decoy_key"
 _KEY_SIZE = 32
 
@@ -90,6 +93,14 @@ class Jsonl:
 def header(decoy_key: Secret) -> str:
     """The first line of an export."""
     return json.dumps({_VERSION: VERSION, _DECOY_KEY: base64(decoy_key.reveal())})
+
+
+def is_export(first: bytes) -> bool:
+    """Whether a file whose first line this is was written by `export`."""
+    try:
+        return _VERSION in _object(formats.text_of(Piece(1, first)))
+    except BrokenRecord:
+        return False
 
 
 def line(whole: Whole) -> str:
@@ -246,7 +257,7 @@ def _number(fields: Fields, name: str) -> float | None:
         seconds = float(value)
     except OverflowError:
         seconds = math.inf
-    return seconds if math.isfinite(seconds) else _raise(f"{name} is a number of seconds since 1970")
+    return seconds if math.isfinite(seconds) and seconds >= 0 else _raise(f"{name} is a number of seconds since 1970")
 
 
 def _raise(fault: str) -> NoReturn:

@@ -102,6 +102,8 @@ def attributes(text: bytes) -> Entry:
         if found.keys() <= _RESULT:
             return {}
         raise BrokenRecord("no LDIF: an entry that does not begin with its dn")
+    if len(found.get("dn", ())) > 1:
+        raise BrokenRecord("no LDIF: two entries without an empty line between them")
     return found
 
 

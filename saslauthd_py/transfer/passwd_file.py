@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import BinaryIO
 
-from saslauthd_py import passwords
-from saslauthd_py.backends.passwd_file import lines as passwd
-from saslauthd_py.backends.passwd_file.lines import Record
+from saslauthd_py import password_lines, passwords
 from saslauthd_py.credential import Encoding, Restrictions
 from saslauthd_py.identity import Identity
+from saslauthd_py.password_lines import Record
 from saslauthd_py.store.incoming import Incoming, IncomingSecret
 from saslauthd_py.transfer import formats
 from saslauthd_py.transfer.formats import NO_PASSWORD, Block, Found, Passed, Piece, Source
@@ -33,7 +31,7 @@ class PasswdFile:
     whole = False
 
     def __init__(self, realm: str, form: str = "auto") -> None:
-        """`realm` for names without one; `form` as `backends.passwd_file.lines.read` knows it."""
+        """`realm` for names without one; `form` as `password_lines.read` knows it."""
         self._realm = realm
         self._form = form
 
@@ -48,12 +46,12 @@ class PasswdFile:
     def read(self, piece: Piece) -> Found | Passed | None:
         """As `Format.read`."""
         line = formats.text_of(piece)
-        if not passwd.name(line):
+        if not password_lines.name(line):
             return None
-        record = passwd.read(line, self._form)
+        record = password_lines.read(line, self._form)
         reason = record.stored if isinstance(record.stored, Reason) else None
         if reason in _WHY:
-            record = replace(record, stored=_behind(line, self._form).stored)
+            record = record._replace(stored=_behind(line, self._form).stored)
         if isinstance(record.stored, Reason):
             return NO_PASSWORD
         return _found(record, formats.placed(record.identity, self._realm), _WHY[reason] if reason else None)
@@ -75,4 +73,6 @@ def _found(record: Record, identity: Identity, locked: str | None) -> Found:
 def _behind(line: str, form: str) -> Record:
     """The line without what forbids the login."""
     name, password = line.split(":")[:_FIELDS]
-    return passwd.read(f"{name}:{_LOCK.sub(lambda lock: lock[1] or '', password.strip(), count=1)}", form if form == "htpasswd" else "auto")
+    return password_lines.read(
+        f"{name}:{_LOCK.sub(lambda lock: lock[1] or '', password.strip(), count=1)}", form if form == "htpasswd" else "auto"
+    )

@@ -15,6 +15,7 @@ from saslauthd_py import privileges
 from saslauthd_py.transfer.converting import Converted, Converter, Task
 from saslauthd_py.transfer.formats import BadFile, Block
 
+_SEMAPHORES = "/dev/shm"  # noqa: S108 - where sem_open(3) keeps what processes wait on
 _AHEAD = 2
 """Tasks a process that wait or are worked on."""
 
@@ -46,9 +47,15 @@ class Converters:
 
 @contextmanager
 def started(converter: Converter, count: int | None = None) -> Iterator[Converters]:
-    """Processes, as many as cores, that do what `converter` does. To be started before a store is open, and by one thread alone."""
+    """Processes, as many as cores, that do what `converter` does. To be started before a store is open, and by one thread alone.
+
+    Raises OSError.
+    """
     count = count or os.cpu_count() or 1
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (converter, os.getpid()))
+    try:
+        pool = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (converter, os.getpid()))
+    except OSError as error:  # of a semaphore, which has no name
+        raise type(error)(error.errno, error.strerror, _SEMAPHORES) from None
     try:
         pool.submit(os.getpid).result()  # forks all of them now
         yield Converters(pool, count)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saslauthd_py import identity
-from saslauthd_py.backends.passwd_file import index, lines
+from saslauthd_py import identity, password_lines
+from saslauthd_py.backends.passwd_file import index
 from saslauthd_py.backends.passwd_file.index import EmptyFile, Index, NoPasswdFile
 from saslauthd_py.identity import Identity, InvalidIdentity
 from saslauthd_py.watching.watched import MOST_NAMED
@@ -75,7 +75,7 @@ def test_d8_bytes_that_are_no_utf8_elsewhere_in_a_line_are_no_fault() -> None:
     built = build(f"alice:{sha('x')}:1:1:Andr".encode() + b"\xe9:/home:/bin/sh\n")
     found = text_of(built, "alice")
     assert found is not None
-    assert lines.read(found, "auto").identity == Identity("alice")
+    assert password_lines.read(found, "auto").identity == Identity("alice")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_any_file_is_an_index_of_its_lines_or_none(text: bytes) -> None:
     found = 0
     for number, raw in enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         try:
-            key = identity.key(identity.split(lines.name(raw.decode("utf-8", "surrogateescape"))))
+            key = identity.key(identity.split(password_lines.name(raw.decode("utf-8", "surrogateescape"))))
         except InvalidIdentity:
             continue
         there = built.find(key)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saslauthd_py import keying
+from saslauthd_py import keying, password_lines
 from saslauthd_py.backend import Backend, Keyed, KeysFound, Watched
-from saslauthd_py.backends.passwd_file import PasswdFileBackend, index, keyless, lines
+from saslauthd_py.backends.passwd_file import PasswdFileBackend, index, keyless
 from saslauthd_py.credential import Encoding
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity, InvalidIdentity
@@ -231,7 +231,7 @@ def test_any_file_is_counted_as_its_lines_are_read(entries: list[tuple[str, tupl
     stored = []
     for one in built.lines():
         with suppress(BrokenRecord, InvalidIdentity):
-            stored.append(lines.read(one.decode("utf-8", "surrogateescape"), "auto").stored)
+            stored.append(password_lines.read(one.decode("utf-8", "surrogateescape"), "auto").stored)
     counted = keyless.count(built, "auto")
     for function in Hash:
         lacking = [one for one in stored if isinstance(one, Encoding) and not keyless._has_keys(one, function)]
@@ -243,13 +243,13 @@ def test_counting_ends_early_and_takes_keys_at_a_glance(monkeypatch: pytest.Monk
     texts = [scram(f"u{number}") for number in range(3000)] + [f"w{number}:{{SHA}}5en6G6MezRroT3XKqkdPOmY/BfQ=\n" for number in range(3000)]
     built = index.build("".join(texts).encode(), "auto", fold_case=True)
     read: list[str] = []
-    original = lines.read
+    original = password_lines.read
 
     def seen(text: str, form: str) -> Any:
         read.append(text)
         return original(text, form)
 
-    monkeypatch.setattr(lines, "read", seen)
+    monkeypatch.setattr(password_lines, "read", seen)
     counted = keyless.count(built, "auto")
     assert counted[Hash.SHA256] == Keyless(keying.MOST_COUNTED + 1, "w0")
     assert len(read) == 1 + 2 * (keying.MOST_COUNTED + 1), "one that has a password, and for each hash those without"

@@ -178,6 +178,36 @@ def test_a7_output_file_is_written_by_the_owner_of_the_store_and_named_by_root(f
     assert in_child(child) == 7
 
 
+def test_export_replaces_an_older_export_and_nothing_else(full: Site, private: Path) -> None:
+    (private / "letter").write_text("dear")
+    (private / "empty").touch()
+    before = full.store.read_bytes()
+    for name in (str(private / "letter"), str(full.store)):
+        outcome = command(full, "export", "--output", name)
+        assert (outcome.code, outcome.error) == (65, f"{name}: this file is there and no export; name another, or remove it")
+    assert (private / "letter").read_text() == "dear"
+    assert full.store.read_bytes() == before
+    for name in ("empty", "new", "new"):
+        assert command(full, "export", "--output", str(private / name)).code == 0
+
+
+@pytest.mark.parametrize("words", [("export", "--output"), ("backup",)])
+def test_output_is_no_link_and_nothing_of_the_store(words: tuple[str, ...], full: Site, private: Path) -> None:
+    link = private / "link"  # as /dev/stdout is one
+    for target in (private / "made", private / "gone"):
+        (private / "made").touch()
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        outcome = command(full, *words, str(link))
+        assert outcome.code == 65
+        assert link.is_symlink()
+        assert (private / "made").read_bytes() == b""
+    assert outcome.error == f"{link}: a symbolic link; name the file itself"
+    outcome = command(full, *words, f"{full.store}-wal")
+    assert (outcome.code, outcome.error) == (65, f"{full.store}-wal: a store in use; name another file")
+    assert os.listdir(full.store.parent) == ["users.db"]
+
+
 @pytest.mark.root
 def test_writer_that_dies_or_fails_leaves_no_file(full: Site, private: Path) -> None:
     def child() -> int:
@@ -187,8 +217,8 @@ def test_writer_that_dies_or_fails_leaves_no_file(full: Site, private: Path) -> 
         def fails(_: object) -> int:
             raise OSError(28, "No space left on device")
 
-        for content, line in ((dies, "was killed: is memory short?"), (fails, "no space left on device")):
-            with pytest.raises(CommandFailed, match=line):
+        for content, line in ((dies, "the process that wrote it was killed"), (fails, "no space left on device")):
+            with pytest.raises(CommandFailed, match=f"^{private}/x: {line}"):
                 output_file.write(str(private / "x"), str(full.store), content)
         return 7
 

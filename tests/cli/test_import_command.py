@@ -252,6 +252,15 @@ def test_what_cannot_be_is_told_in_one_line_and_no_store_is_made(arguments: tupl
     assert not site.store.exists()
 
 
+def test_where_semaphores_cannot_be_made_the_line_names_their_directory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", denied)
+    outcome = taken(site, "passwd-file", USERS)
+    assert (outcome.code, outcome.error) == (77, "/dev/shm: permission denied")
+
+
 def test_process_that_is_killed_ends_the_import_with_nothing_taken_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "make", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     outcome = taken(site, "passwd-file", f"alice:{ARGON2ID}\nbob:{{PLAIN}}geheim\n")

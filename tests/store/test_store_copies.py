@@ -274,6 +274,12 @@ def orphaned(path: Path) -> None:
         connection.commit()
 
 
+def numberless(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM store")
+        connection.commit()
+
+
 def newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version=99")
@@ -291,6 +297,7 @@ def newer(path: Path) -> None:
         (without_trigger, "lacks what a store has"),
         (keyless, "its key for the salts of unknown names is gone"),
         (orphaned, "damaged; take another backup"),
+        (numberless, "the store's own number is gone"),
         (newer, r"a backup of schema 99, and this program has \d: upgrade it"),
     ],
 )
@@ -304,6 +311,30 @@ def test_what_is_no_good_backup_is_refused_and_the_store_stays(spoil: Callable[[
             restored(full, str(backup), dry=dry)
     assert text(full) == "old"
     assert os.listdir(os.path.dirname(full)) == ["users.db"]
+
+
+@pytest.mark.parametrize(
+    ("planted", "told"),
+    [
+        ("CREATE TRIGGER again AFTER UPDATE ON secret BEGIN UPDATE encoding SET text = 'old'; END", "the trigger 'again'"),
+        ("CREATE VIEW seen AS SELECT text FROM encoding", "the view 'seen'"),
+        ("CREATE TABLE more (a)", "the table 'more'"),
+        ("CREATE INDEX texts ON encoding (text)", "the index 'texts'"),
+    ],
+)
+def test_f2_what_no_store_has_is_not_brought_in_by_a_restore(planted: str, told: str, full: str, tmp_path: Path) -> None:
+    backup = backed_up(full, tmp_path / "backup")
+    with closing(sqlite3.connect(backup)) as connection:
+        connection.execute(planted)
+    with pytest.raises(NoBackup, match=f"^{backup}: holds {told}, which no store has"):
+        restored(full, backup)
+
+
+def test_backup_of_a_store_that_was_analyzed_is_one(full: str, tmp_path: Path) -> None:
+    backup = backed_up(full, tmp_path / "backup")
+    with closing(sqlite3.connect(backup)) as connection:
+        connection.execute("ANALYZE")
+    assert restored(full, backup).accounts == names(full)[0]
 
 
 def test_store_in_use_is_no_backup(full: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.secret import Secret
 from saslauthd_py.store.incoming import Incoming, IncomingSecret
 from saslauthd_py.transfer import formats, jsonl
+from saslauthd_py.transfer.converting import Converter, Task
 from saslauthd_py.transfer.formats import BadFile, Block, Found, Piece
 from saslauthd_py.transfer.jsonl import Jsonl
 from tests.transfer.files import APR1, ARGON2ID, SCRAM, SSHA, found
@@ -95,6 +96,7 @@ def test_password_in_clear_is_told_apart_but_what_the_store_kept_so_stays() -> N
         ({"name": "a", "passwords": [{"networks": ["192.0.2.1/24"]}]}, "networks holds what is no network"),
         ({"name": "a", "passwords": [{"expires": "soon"}]}, "expires is a number of seconds"),
         ({"name": "a", "passwords": [{"expires": True}]}, "expires is a number of seconds"),
+        ({"name": "a", "created": -1e300}, "created is a number of seconds since 1970"),
         ({"name": "a", "passwords": [{"expires": math.inf}]}, "expires is a number of seconds"),
         ({"name": "a", "passwords": [{"expires": 10**400}]}, "expires is a number of seconds"),
         ({"name": "a", "passwords": [{"disabled": 1}]}, "disabled is true or false"),
@@ -194,3 +196,15 @@ def test_blocks_hold_every_line_once_whatever_their_size(lines: list[bytes], siz
 
 def test_block_is_told_by_its_first_line() -> None:
     assert list(formats.pieces(Block(7, b"a\r\nb\n"))) == [Piece(7, b"a"), Piece(8, b"b")]
+
+
+@pytest.mark.parametrize(
+    ("password", "fault"), [("", "empty password"), ("a\0b", "a NUL in the password"), ("x" * 16385, "over 16384 bytes")]
+)
+def test_password_in_clear_that_no_login_could_send_makes_no_account(password: str, fault: str) -> None:
+    text = json.dumps({"name": "alice", "passwords": [{"password": password}]}).encode()
+    converted = Converter(Jsonl(""), "argon2id").convert(Task(Block(1, text + b"\n")))
+    assert converted.rows == []
+    (complaint,) = converted.complaints
+    assert complaint.lost
+    assert fault in complaint.text

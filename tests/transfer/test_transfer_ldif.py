@@ -134,6 +134,7 @@ def test_locks_and_ends_of_directories_are_taken_over(
     ("text", "fault"),
     [
         ("uid: alice\nuserPassword: x", "no LDIF: an entry that does not begin with its dn"),
+        (f"dn: uid=a\nuid: alice\ndn: uid=b\nuserPassword: {SSHA}", "no LDIF: two entries without an empty line between them"),
         (entry("no colon"), "no LDIF: a line without a colon"),
         (entry("changetype: modify", "replace: userPassword", "userPassword: x", "-"), "a change to an entry, not an entry"),
         (entry("uid: alice", "userPassword:: %%%"), "userpassword is not base64"),

@@ -16,12 +16,11 @@ from typing import TypeVar
 
 import trio
 
-from saslauthd_py import identity, keying, passwords
+from saslauthd_py import identity, keying, password_lines, passwords
 from saslauthd_py.backend import Attempt, BackendBusy, KeysFound
-from saslauthd_py.backends.passwd_file import index, keyless, lines
+from saslauthd_py.backends.passwd_file import index, keyless
 from saslauthd_py.backends.passwd_file.files import REALM, Files, WatchedFile
 from saslauthd_py.backends.passwd_file.index import LARGEST, NO_ACCOUNTS, Index, Line
-from saslauthd_py.backends.passwd_file.lines import Record
 from saslauthd_py.config.settings import PasswdFileSettings
 from saslauthd_py.credential import Credential, Encoding, Kind
 from saslauthd_py.generations import Generations
@@ -29,6 +28,7 @@ from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity, InvalidIdentity, Key
 from saslauthd_py.keying import Salts
 from saslauthd_py.keys import AccountKeys, Hash
+from saslauthd_py.password_lines import Record
 from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
@@ -248,7 +248,7 @@ class PasswdFileBackend:
         return Accepted(self._confirmed(login.realm, record.identity), record.restrictions, replayable=False)
 
     def _record(self, line: Line) -> Record:
-        return lines.read(line.text, self._settings.format)
+        return password_lines.read(line.text, self._settings.format)
 
     def _broken(self, login: _Login, line: Line, fault: BrokenRecord) -> Unavailable:
         """Rule D8."""

@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from saslauthd_py import identity, passwords
-from saslauthd_py.backends.passwd_file import lines
+from saslauthd_py import identity, password_lines, passwords
 from saslauthd_py.credential import Encoding
 from saslauthd_py.identity import Identity, InvalidIdentity, Key
 from saslauthd_py.keying import Keyless
@@ -108,7 +107,7 @@ class Index:
                 yield since._owner(before)
 
     def _owner(self, offset: int) -> Identity:
-        return identity.split(lines.name(self._line(offset).decode("utf-8", "surrogateescape")))
+        return identity.split(password_lines.name(self._line(offset).decode("utf-8", "surrogateescape")))
 
     def lines(self) -> Iterator[bytes]:
         """Every account's line, without its end."""
@@ -130,7 +129,7 @@ NO_ACCOUNTS = Index(b"", {})
 
 
 def build(text: bytes, form: str, *, fold_case: bool) -> Index:
-    """The index of a file's contents, of `form` as `lines.read` knows it. A name that comes twice is the first line's.
+    """The index of a file's contents, of `form` as `password_lines.read` knows it. A name that comes twice is the first line's.
 
     So it is for Dovecot and Apache. Broken lines stay in: whoever asks for one learns that it is (rule D8). Raises NoPasswdFile where
     not one line holds an account.
@@ -142,7 +141,7 @@ def build(text: bytes, form: str, *, fold_case: bool) -> Index:
         raise NoPasswdFile("it holds NUL bytes, so it is no text")
     names = _Names(fold_case)
     for number, found in enumerate(_BEGINNING.finditer(text), 1):
-        if owner := lines.name(found[0].decode("utf-8", "surrogateescape")):
+        if owner := password_lines.name(found[0].decode("utf-8", "surrogateescape")):
             names.add(owner, found.start(), number)
     index = Index(text, names.offsets)
     index.complaints = tuple(names.complaints(index))
@@ -188,7 +187,7 @@ def _count_hashes(index: Index, form: str, *, sound: bool) -> None:
     for line in index.sample():
         sound = sound and ":" in line
         try:
-            stored = lines.read(line, form).stored
+            stored = password_lines.read(line, form).stored
             if isinstance(stored, Encoding):
                 index.profiles[passwords.cost(stored).profile] += 1
         except BrokenRecord:

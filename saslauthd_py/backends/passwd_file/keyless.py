@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from saslauthd_py import keying, passwords
-from saslauthd_py.backends.passwd_file import lines
+from saslauthd_py import keying, password_lines, passwords
 from saslauthd_py.backends.passwd_file.index import Index
 from saslauthd_py.credential import Encoding
 from saslauthd_py.identity import InvalidIdentity
@@ -24,7 +23,7 @@ _KEYED = {
 
 
 def count(index: Index, form: str) -> dict[Hash, Keyless]:
-    """For each hash the accounts that have a password and no keys; `form` as `lines.read` knows it. A broken line lacks nothing (D8)."""
+    """For each hash the accounts without keys; `form` as `password_lines.read` has it. A broken line lacks nothing (D8)."""
     if not any(_passwords(index, form)):
         return dict.fromkeys(Hash, Keyless(nobody=True))
     return {function: Keyless.of(_without(index, form, function)) for function in Hash}
@@ -43,7 +42,7 @@ def _without(index: Index, form: str, function: Hash) -> Iterator[str]:
 
 def _read(line: bytes, form: str) -> tuple[str, Encoding] | None:
     try:
-        record = lines.read(line.decode("utf-8", "surrogateescape"), form)
+        record = password_lines.read(line.decode("utf-8", "surrogateescape"), form)
     except (BrokenRecord, InvalidIdentity):
         return None
     return (str(record.identity), record.stored) if isinstance(record.stored, Encoding) else None

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from saslauthd_py import passwords
-from saslauthd_py.backends.passwd_file import lines
+from saslauthd_py import password_lines, passwords
 from saslauthd_py.credential import UNRESTRICTED, Encoding
 from saslauthd_py.identity import Identity, InvalidIdentity
 from saslauthd_py.passwords import BrokenRecord
@@ -23,7 +22,7 @@ FORMS = ("auto", "htpasswd", "dovecot", "passwd")
 
 
 def stored(line: str, form: str = "auto") -> Encoding | Reason:
-    return lines.read(line, form).stored
+    return password_lines.read(line, form).stored
 
 
 def scheme(line: str, form: str = "auto") -> str:
@@ -51,7 +50,7 @@ def scheme(line: str, form: str = "auto") -> str:
     ],
 )
 def test_hash_of_a_line(line: str, form: str, expected: str) -> None:
-    record = lines.read(line, form)
+    record = password_lines.read(line, form)
     assert record.identity == Identity("alice")
     assert record.restrictions == UNRESTRICTED
     assert scheme(line, form) == expected
@@ -69,7 +68,7 @@ def test_digest_of_pwdfile_is_the_one_of_its_password() -> None:
 @pytest.mark.parametrize("form", ["auto", "htpasswd", "dovecot"])
 def test_d8_text_of_no_known_form_is_a_broken_record_and_never_a_password_in_clear(text: str, form: str) -> None:
     with pytest.raises(BrokenRecord) as error:
-        lines.read(f"alice:{text}", form)
+        password_lines.read(f"alice:{text}", form)
     assert text not in str(error.value)
 
 
@@ -99,8 +98,8 @@ def test_clear_text_that_is_labelled_so_may_begin_with_any_letter() -> None:
     assert scheme("alice:{PLAIN}!secret") == "plain"
 
 
-def extra(fields: str, form: str = "auto") -> lines.Record:
-    return lines.read(f"alice:{MD5}:1000:1000::/mail/alice:/bin/sh:{fields}", form)
+def extra(fields: str, form: str = "auto") -> password_lines.Record:
+    return password_lines.read(f"alice:{MD5}:1000:1000::/mail/alice:/bin/sh:{fields}", form)
 
 
 @pytest.mark.parametrize(
@@ -188,14 +187,14 @@ def test_htpasswd_has_no_extra_fields() -> None:
 @pytest.mark.parametrize("line", [f"alice:{MD5}", f"alice:{MD5}:1:1:::/bin/sh:nologin", "alice"])
 def test_d8_passwd_line_without_its_seven_fields_is_broken(line: str) -> None:
     with pytest.raises(BrokenRecord, match="7 fields"):
-        lines.read(line, "passwd")
+        password_lines.read(line, "passwd")
 
 
 def test_line_without_a_colon() -> None:
     assert stored("alice", "dovecot") is Reason.NO_CREDENTIAL  # as for Dovecot: known, and no password is right
     for form in ("auto", "htpasswd"):
         with pytest.raises(BrokenRecord, match="no colon"):
-            lines.read("alice", form)
+            password_lines.read("alice", form)
 
 
 @pytest.mark.parametrize(
@@ -212,11 +211,11 @@ def test_line_without_a_colon() -> None:
     ],
 )
 def test_name_of_a_line(text: str, name: str) -> None:
-    assert lines.name(text) == name
+    assert password_lines.name(text) == name
 
 
 def test_name_with_a_realm_is_split_at_its_last_at() -> None:
-    assert lines.read(f"a@b@example.test:{MD5}", "auto").identity == Identity("a@b", "example.test")
+    assert password_lines.read(f"a@b@example.test:{MD5}", "auto").identity == Identity("a@b", "example.test")
 
 
 FIELDS = st.lists(
@@ -249,7 +248,7 @@ FIELDS = st.lists(
 @example("alice:{PLAIN}x", "auto")
 def test_any_line_is_read_or_broken_and_what_is_read_is_a_hash_of_ours(line: str, form: str) -> None:
     try:
-        record = lines.read(line, form)
+        record = password_lines.read(line, form)
     except (BrokenRecord, InvalidIdentity):
         return
     if isinstance(record.stored, Encoding):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 
 from saslauthd_py import identity, passwords
 from saslauthd_py.credential import UNRESTRICTED, Encoding, Restrictions
@@ -31,8 +31,7 @@ _BEYOND_US = frozenset(
 """They may forbid a login, and nobody tells us what they ask for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """An account. `stored` is what its secret must match, or why none can be right; `identity` is spelled as in the file."""
 
     identity: Identity
