@@ -85,6 +85,9 @@ def test_ldap_goes_by_its_own_file_and_r_changes_what_u_is() -> None:
     assert whole.table == {"type": "ldap", "saslauthd_conf": "/etc/x.conf", "filter": "(mail=%u)"}
     assert not whole.ignores_realm
     assert not converted("-a ldap", LDAP.replace("%u", "%u@%r")).ignores_realm
+    relative = parse(["-a", "ldap", "-O", "x.conf", "-m", "/run/x"])
+    assert mechanisms.file_of(relative) == mechanisms.converted(relative, LDAP).table["saslauthd_conf"] == "/run/x/x.conf"
+    assert mechanisms.file_of(parse(["-a", "kerberos5", "-O", "x.conf"])) == "x.conf", "which the original opens before it is there"
     by_template = LDAP.replace("(mail=%u)", "uid=%u,dc=x") + "ldap_auth_method: fastbind\n"
     assert converted("-a ldap", by_template).ignores_realm
     assert converted("-a ldap -r", by_template).table["dn_template"] == "uid=%u,dc=x"

@@ -18,6 +18,7 @@ def told(started: Started) -> list[str]:
 
 def test_debians_script_and_red_hats_unit() -> None:
     assert read(DEBIAN) == Started(("-a", "rimap", "-O", "mail", "-c", "-m", "/run/x", "-n", "5"), (), "sasl")
+    assert read(f'{DEBIAN}DAEMON="/x --startas /y"\n') == read(DEBIAN)
     assert read(RED_HAT) == Started(("-m", "/run/saslauthd", "-a", "pam", "-n", "5", "-O", "/a b"), ())
 
 

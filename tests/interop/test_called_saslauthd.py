@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.interop.called_programs import Machine, link_all, outcome
+from tests.conftest import ROOT
+from tests.interop.called_programs import DAEMON_UID, Machine, link_all, outcome
 from tests.interop.daemon import environment
 from tests.interop.mux import OK, ask
 from tests.interop.pam_machine import UNIX, hashed, pam_machine
@@ -42,6 +46,17 @@ def program(both: Machine, which: str) -> str:
 def said(both: Machine, name: str, password: str, service: str = "smtp") -> bytes:
     """The word of the answer: what stands behind it is the original's alone."""
     return ask(both.mux, name, password, service)[2:4]
+
+
+def processes_of(program: str, uid: int) -> list[int]:
+    """Those with the program in their command line, and that user for good."""
+    found, mark = [], f"\t{uid}"
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            words = (directory / "cmdline").read_bytes().split(b"\0")
+            if program.encode() in words and f"\nUid:{mark * 4}\n" in (directory / "status").read_text():
+                found.append(int(directory.name))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -146,14 +161,17 @@ def test_foreground_ends_itself_and_nobody_else(both: Machine, flag: str) -> Non
     )
     command = [*both.prefix, "sh", "-c", words]
     with subprocess.Popen(command, env=environment(), cwd="/", stdout=subprocess.PIPE, text=True, start_new_session=True) as group:
-        assert group.stdout is not None
-        bystander, daemon = int(group.stdout.readline()), int(group.stdout.readline())
-        until(both.mux.exists, "it listens")
-        assert ask(both.mux, "alice", "pw1") == OK
-        assert int(both.pid_file.read_text()) == daemon
-        os.kill(daemon, signal.SIGTERM)
-        assert group.wait(PATIENCE) == 0
-        os.kill(bystander, signal.SIGKILL)  # raises where it is gone
+        try:
+            assert group.stdout is not None
+            bystander, daemon = int(group.stdout.readline()), int(group.stdout.readline())
+            until(both.mux.exists, "it listens")
+            assert ask(both.mux, "alice", "pw1") == OK
+            assert int(both.pid_file.read_text()) == daemon
+            os.kill(daemon, signal.SIGTERM)
+            assert group.wait(PATIENCE) == 0
+            os.kill(bystander, 0)  # raises where it is gone
+        finally:
+            os.killpg(group.pid, signal.SIGKILL)  # the bystander, and whoever is left when something failed
     assert list(both.run_directory.iterdir()) == []
 
 
@@ -177,9 +195,10 @@ def test_what_is_said_without_a_terminal_is_in_the_syslog(both: Machine) -> None
     with both.serving(both.ours, "-a", "shadow") as monitor:
         children = Path(f"/proc/{monitor}/task/{monitor}/children").read_text().split()
         (front,) = (pid for pid in children if b"\0-I\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        (passing_on,) = processes_of(both.ours, DAEMON_UID)
+        os.kill(passing_on, signal.SIGTERM)  # as whoever ends all of them at once
         os.kill(int(front), signal.SIGKILL)
-        until(lambda: not both.mux.exists(), "it has ended")
-    both.machine.logged("saslauthd[", "the front was ended by signal 9", count=1)
+        both.machine.logged("saslauthd[", "the front was ended by signal 9", count=1)
 
 
 def test_flags_stand_in_a_file_that_all_commands_take(both: Machine) -> None:
@@ -194,6 +213,30 @@ def test_flags_stand_in_a_file_that_all_commands_take(both: Machine) -> None:
         assert outcome([*command, "reload", "--config", str(file)]).code == 0
         os.kill(pid, signal.SIGHUP)
         assert ask(both.mux, "alice", "pw1") == OK
+
+
+def test_debians_script_starts_and_stops_it_by_the_readmes_line(both: Machine) -> None:
+    (line,) = re.findall(r'^ +(DAEMON=".+")$', (ROOT / "README.md").read_text(), re.MULTILINE)
+    line = line.replace("/opt/saslauthd-py/bin/python", sys.executable).replace("/usr/local/sbin/saslauthd", both.ours)
+    defaults = both.directory / "default"
+    defaults.mkdir()
+    keys = f'START=yes\nDESC=x\nNAME=y\nMECHANISMS=shadow\nTHREADS=2\nOPTIONS="-c -m {both.run_directory}"\n{line}\n'
+    (defaults / "saslauthd").write_text(keys)
+    script = ["sh", "-c", 'mount --bind "$0" /etc/default && exec /etc/init.d/saslauthd "$@"', str(defaults)]
+
+    def done(action: str) -> int:
+        return outcome([*both.prefix, *script, action]).code
+
+    assert [done("status"), done("start"), done("status")] == [3, 0, 0]
+    before = both.pid_file.read_text()
+    assert done("start") == done("reload") == 0
+    assert both.pid_file.read_text() == before
+    assert said(both, "alice", "pw1") == b"OK"
+    assert done("restart") == 0
+    assert both.pid_file.read_text() != before
+    assert said(both, "alice", "pw1") == b"OK"
+    assert [done("stop"), done("status")] == [0, 3]
+    assert list(both.run_directory.iterdir()) == []
 
 
 def test_without_its_user_it_says_what_makes_it(both: Machine) -> None:

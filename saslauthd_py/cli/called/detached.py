@@ -31,7 +31,8 @@ _READY = b"READY=1"
 def start(daemon: Callable[[], int], ids: Ids) -> int:
     """Run `daemon` in a process of its own; 0 once that is ready (sd_notify(3)), else what it ended with.
 
-    `ids`: whom it becomes. Its code is what `daemon` returns; it never returns here. Before any thread is started.
+    `ids`: whom it becomes. Its code is what `daemon` returns, 1 where that is 0, or a signal ended it; it never returns here. Before any
+    thread is started.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -47,7 +48,7 @@ def start(daemon: Callable[[], int], ids: Ids) -> int:
         os.close(theirs)
         try:
             if not _told(child, ours, notices, ids):
-                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+                return _failed(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         except BaseException:  # Ctrl-C, say: nobody would ever hear of the daemon again
             os.kill(child, signal.SIGTERM)
             raise
@@ -89,6 +90,14 @@ def _told(child: int, errors: int, notices: socket.socket, ids: Ids) -> bool:
                     selector.unregister(errors)
     finally:
         os.close(ended)
+
+
+def _failed(code: int) -> int:
+    """The code of who ended before it was ready, told to or not: nobody listens, so it is no success."""
+    if code < 0:
+        with contextlib.suppress(OSError):
+            os.write(2, f"saslauthd: ended by signal {-code} before it listened\n".encode())
+    return code if code > 0 else 1
 
 
 def _is_ready(notices: socket.socket, ids: Ids) -> bool:

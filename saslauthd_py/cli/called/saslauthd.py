@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import traceback
@@ -136,6 +137,7 @@ def _version() -> str:
 
 
 def _say(environment: Environment, lines: Iterable[str]) -> None:
-    """As the original does as long as it has a standard error."""
-    environment.stderr.writelines(f"saslauthd[{os.getpid()}] :{printable(line)}\n" for line in lines)
-    environment.stderr.flush()
+    """As the original does as long as it has a standard error; that nobody reads it is no reason not to start."""
+    with contextlib.suppress(OSError):
+        environment.stderr.writelines(f"saslauthd[{os.getpid()}] :{printable(line)}\n" for line in lines)
+        environment.stderr.flush()

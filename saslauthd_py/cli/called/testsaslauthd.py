@@ -16,6 +16,7 @@ from saslauthd_py.cli.environment import Environment
 from saslauthd_py.cli.prompt import ask_secret
 from saslauthd_py.cli.secret_input import MAX_SECRET
 from saslauthd_py.cli.socket_client import name_bytes
+from saslauthd_py.config.legacy.saslauthd_lines import number
 from saslauthd_py.secret import Secret
 from saslauthd_py.wire import saslauthd
 from saslauthd_py.wire.saslauthd import Request
@@ -60,8 +61,8 @@ def run(arguments: Sequence[str], environment: Environment) -> int:
         return WRONG
     asked = _Asked(_request(given, environment), given.get("-f", MUX), _times(given.get("-R", "1")))
     code = 0
-    for number in range(asked.times):
-        code = _try(asked, number, environment)
+    for turn in range(asked.times):
+        code = _try(asked, turn, environment)
     return code
 
 
@@ -81,10 +82,7 @@ def _secret(environment: Environment) -> Secret:
 
 def _times(text: str) -> int:
     """As atoi(3), but that 0, and what is no number, is one time."""
-    try:
-        return int(text) or 1
-    except ValueError:
-        return 1
+    return number(text.strip()) or 1
 
 
 def _try(asked: _Asked, number: int, environment: Environment) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,8 +46,11 @@ class Backend:
 
 
 def file_of(flags: Flags) -> str | None:
-    """The file that the mechanism reads; None: it reads none."""
-    return (flags.option or SASLAUTHD_CONF) if flags.mechanism in _WITH_FILE else None
+    """The file that the mechanism reads, for ldap from its run directory on, for others from here; None: it reads none."""
+    if flags.mechanism not in _WITH_FILE:
+        return None
+    path = flags.option or SASLAUTHD_CONF
+    return posixpath.join(flags.run_directory, path) if flags.mechanism == "ldap" else path
 
 
 def converted(flags: Flags, conf: str | None) -> Backend:
@@ -86,7 +90,8 @@ def _sasldb(flags: Flags, _: str | None) -> Backend:
 def _ldap(flags: Flags, conf: str | None) -> Backend:
     path = file_of(flags)
     table: dict[str, Any] = {"type": "ldap", "saslauthd_conf": path}
-    notes = (Note(None, "-O", f"{path} is read as it is; `config convert --saslauthd-conf` writes its keys out"),)
+    read = f"{path} is read by the daemon's group (chgrp saslauthd-py, chmod 640); `config convert --saslauthd-conf` writes it out"
+    notes = (Note(None, "-O", read),)
     ignores = True
     if conf is not None:
         try:
@@ -228,7 +233,10 @@ def _of_processes(flags: Flags) -> Iterator[Note]:
         yield Note(None, "-n", f"there can be {_MAX_WORKERS} workers at most")
 
 
-_WITHOUT_REALM = "without it alice@any.example is the local alice, as with the original: ignore_realm; name the realms if that is not meant"
+_WITHOUT_REALM = (
+    "without it alice@any.example is the local alice, as with the original: ignore_realm; name the realms if that is not meant. Of a "
+    'client that sends whole names and no realm (Exim) the original asked for all of it: that is -r here, or login = "{local}@{realm}"'
+)
 _WITH_WORKERS = frozenset({"pam", "shadow", "getpwent"})
 _IMAP_PORTS = {"imap": "143", "imap2": "143"}
 _KERBEROS_KEYS = frozenset({"krb5_keytab", "krb5_verify_principal", "krb5_servername", "krb5_conv_krb4_instance", "krb5_uppercase_realm"})

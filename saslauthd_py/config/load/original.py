@@ -50,7 +50,7 @@ def taken_over(path: str, *, secretly: bool, whole_logins: bool = False) -> Sasl
     try:
         text, mode = _read(path)
     except OSError as error:
-        advice = "; the daemon's group must be able to (chmod 640)" if isinstance(error, PermissionError) else ""
+        advice = "; the daemon's group must be able to (chgrp saslauthd-py, chmod 640)" if isinstance(error, PermissionError) else ""
         why = f"{quoted(path)} cannot be read: {(error.strerror or str(error)).lower()}{advice}"
         raise Unreadable(why) from error
     try:

@@ -36,6 +36,36 @@ def test_bug_in_the_daemon_is_no_success() -> None:
     assert in_child(lambda: detached.start(daemon, OURS)) == 1
 
 
+@pytest.mark.parametrize(("number", "words"), [(signal.SIGKILL, "saslauthd: ended by signal 9 before it listened\n"), (None, "")])
+def test_who_ends_before_it_listens_is_no_success(number: int | None, words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    def daemon() -> int:
+        if number is not None:
+            os.kill(os.getpid(), number)
+        return 0  # told to end
+
+    assert in_child(lambda: detached.start(daemon, OURS)) == 1
+    assert capfd.readouterr().err == words
+
+
+def test_who_no_longer_waits_for_the_daemon_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(child: int, *_: object) -> bool:
+        started.append(child)
+        raise KeyboardInterrupt
+
+    def starter() -> int:
+        with pytest.raises(KeyboardInterrupt):
+            detached.start(daemon, OURS)
+        return -os.waitstatus_to_exitcode(os.waitpid(started[0], 0)[1])
+
+    def daemon() -> int:
+        time.sleep(5)
+        return 0
+
+    started: list[int] = []
+    monkeypatch.setattr(detached, "_told", interrupted)
+    assert in_child(starter) == signal.SIGTERM
+
+
 def test_ready_is_success_and_the_daemon_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def daemon() -> int:
         os.write(2, b"warning\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -36,6 +37,17 @@ def test_name_is_the_last_part_of_how_it_was_called(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "argv", ["/opt/bin/saslauthd-py", "--version"])
     assert called.main() == 0
     assert capsys.readouterr().out.startswith("saslauthd-py ")
+
+
+def test_standard_error_that_takes_nothing_is_no_fault() -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    err = Full()
+    environment = Environment(io.BytesIO(), io.StringIO(), err, os.environ, NO_TERMINAL)
+    assert called.run("saslauthd", ["-a", "nope"], environment) == 1
+    assert err.getvalue() == f"saslauthd[{os.getpid()}] :unknown authentication mechanism: nope\n"
 
 
 def test_what_nobody_foresaw_has_a_traceback_and_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:

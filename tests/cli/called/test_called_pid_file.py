@@ -77,6 +77,20 @@ def test_a6_what_somebody_planted_is_never_written_to(tmp_path: Path, kind: str)
     assert precious.read_text() == "kept"
 
 
+def test_lock_of_a_file_that_lost_its_name_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = fcntl.lockf
+
+    def late(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "lockf", taken)
+        (tmp_path / LOCK_FILE).unlink()  # as whoever had it until now
+        taken(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "lockf", late)
+    with pid_file.held(str(tmp_path)):
+        assert tries(tmp_path) == TAKEN
+        assert (tmp_path / LOCK_FILE).exists()
+
+
 @pytest.mark.root
 def test_a6_file_of_another_user_is_not_taken_for_ours(tmp_path: Path) -> None:
     (tmp_path / PID_FILE).touch()

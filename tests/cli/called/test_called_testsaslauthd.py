@@ -55,6 +55,7 @@ def original(*arguments: str) -> Outcome:
         pytest.param([NO, OK], ["-R", "2"], 0, '0: NO "authentication failed"\n1: OK "Success."\n', "", id="the last one is right"),
         pytest.param([OK], ["-R", "0"], 0, '0: OK "Success."\n', "", id="no times is once"),
         pytest.param([OK], ["-R", "x"], 0, '0: OK "Success."\n', "", id="no number is once"),
+        pytest.param([OK, NO], ["-R", " 2x"], 255, '0: OK "Success."\n1: NO "authentication failed"\n', "", id="digits to begin with"),
         pytest.param([], ["-R", "-1"], 0, "", "", id="less than no times"),
         pytest.param([OK], ["operand"], 0, '0: OK "Success."\n', "", id="operands are passed over"),
     ],
