@@ -6,11 +6,9 @@ So two hundred wrong secrets for one account, or for as many accounts from one n
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from typing import Self
 
 import trio
@@ -23,7 +21,7 @@ class Caller:
     """Whose work it is. `network`: None where it is unknown or trusted, these take turns by account; `urgent`: holds a ticket."""
 
     account: str = ""
-    network: IPv4Network | IPv6Network | None = None
+    network: Hashable | None = None
     urgent: bool = False
 
 
@@ -36,6 +34,23 @@ class _Waiter:
     caller: Caller
     size: int
     served: trio.Event = field(default_factory=trio.Event)
+
+
+class Turn:
+    """One turn of a queue, for one `async with`."""
+
+    __slots__ = ("_caller", "_queue", "_size")
+
+    def __init__(self, queue: Queue, caller: Caller, size: int) -> None:
+        self._queue = queue
+        self._caller = caller
+        self._size = size
+
+    async def __aenter__(self) -> None:
+        await self._queue.enter(self._caller, self._size)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._queue.leave(self._size)
 
 
 class Queue:
@@ -57,14 +72,9 @@ class Queue:
         """For so many calls of a backend. Of four or more one is kept: calls of newcomers that hang never hold them all (rule D3)."""
         return cls(places, kept=1 if places >= _ENOUGH_TO_KEEP_ONE else 0)
 
-    @asynccontextmanager
-    async def turn(self, caller: Caller, size: int = 0) -> AsyncIterator[None]:
-        """`enter`, and `leave` at the end of the block."""
-        await self.enter(caller, size)
-        try:
-            yield
-        finally:
-            self.leave(size)
+    def turn(self, caller: Caller, size: int = 0) -> Turn:
+        """For `async with`: `enter`, and `leave` at the end of the block."""
+        return Turn(self, caller, size)
 
     async def enter(self, caller: Caller, size: int = 0) -> None:
         """Take a place, and `size` of the room, after waiting for both; at once where they are free and nobody waits before it.

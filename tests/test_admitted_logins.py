@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from saslauthd_py.admission.places import around
 from saslauthd_py.authenticator import Decision
 from saslauthd_py.backend import Attempt
 from saslauthd_py.config.settings import AdmissionSettings
@@ -309,7 +310,7 @@ async def test_d4_stranger_takes_turns_with_two_hundred_wrong_secrets_of_another
         began = trio.current_time()
         assert isinstance((await it.ask("bob@example.test", address="192.0.2.1")).verdict, Accepted)
         assert trio.current_time() - began <= 2.5
-        assert Caller("bob@", ip_network("192.0.2.0/24")) in backend.callers[:3]
+        assert Caller("bob@", around(ip_address("192.0.2.1"))) in backend.callers[:3]
         nursery.cancel_scope.cancel()
 
 

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from heapq import nlargest
-from ipaddress import IPv4Network
 from typing import NoReturn
 
 from saslauthd_py import identity
@@ -187,7 +186,7 @@ class Admission:
 
     def _macs(self, attempt: Attempt) -> tuple[bytes, bytes]:
         """Of account and secret, and of both from one place: nobody learns from elsewhere what was wrong here of late."""
-        place = b"" if attempt.address is None else places.own(attempt.address).network_address.packed
+        place = b"" if attempt.address is None else places.own(attempt.address).first
         ticket = self._mac(b"ticket", _account(attempt.identity) + attempt.secret.reveal())
         return ticket, self._mac(b"repeat", ticket + place)
 
@@ -249,13 +248,11 @@ def _account(name: Identity) -> bytes:
 def _shown(key: Hashable) -> str:
     """A bucket's key as an admin writes it: an account without a realm has no `@`, one address no length."""
     match key:
+        case Network():
+            return str(key)
         case (account, network):
-            return f"{_shown(account)} from {network}"
-        case str():
-            return key.removesuffix("@")
-        case IPv4Network(prefixlen=32):
-            return str(key.network_address)
-    return str(key)
+            return f"{_shown(account)} from {_shown(network)}"
+    return str(key).removesuffix("@")
 
 
 def _over(keys: Iterable[_Key], now: int) -> Unavailable | None:

@@ -158,7 +158,7 @@ def test_d2_trusted_network_is_limited_by_account_alone() -> None:
             assert desk.ask(WRONG, name=Identity(f"user{number}", address), address=address) == WRONG
         assert desk.admission.network(ip_address(address)) is None
     assert desk.passes(address="192.0.2.1") == 6
-    assert desk.admission.network(ip_address("192.0.3.1")) == ip_network("192.0.3.0/24")
+    assert str(desk.admission.network(ip_address("192.0.3.1"))) == "192.0.3.0/24"
 
 
 def test_d10_address_that_is_absent_slows_nothing_down_but_the_account(desk: Desk) -> None:
