@@ -49,7 +49,9 @@ def _lines(findings: tuple[Finding, ...]) -> list[str]:
         if one.said.mend:
             lines.append(f"{'':{width + 8}}-> {one.said.mend}")
     several = [counted(many, word) for word in ("fault", "warning") if (many := _count(findings, word))]
-    return [*lines, ", ".join(several) or "no fault found"]
+    untried = sum(one.said.outcome is Outcome.SKIP for one in findings)
+    left = f"; {untried} not tried" if untried else ""
+    return [*lines, (", ".join(several) or "no fault found") + left]
 
 
 def _count(findings: tuple[Finding, ...], word: str) -> int:

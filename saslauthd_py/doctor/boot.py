@@ -8,11 +8,8 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from saslauthd_py.doctor.case import Case
+from saslauthd_py.doctor.case import BOOTED, Case
 from saslauthd_py.doctor.said import Said, warned
-
-BOOTED = "/run/systemd/system"
-"""There where systemd is the machine's init (sd_booted(3))."""
 
 _OURS, _STOCK = "saslauthd-py.service", "saslauthd.service"
 _UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -28,7 +25,9 @@ def concerns(case: Case) -> Iterator[Said]:
         yield warned(f"{_OURS} is not enabled: nobody starts the daemon after a reboot", "systemctl enable saslauthd-py")
     paths = [one.path for one in case.settings.listen if one.path is not None]
     if _enabled(_STOCK) and any(os.path.realpath(path) == _STOCK_SOCKET for path in paths):
-        yield warned(f"the original's {_STOCK} is enabled too, at {_STOCK_SOCKET}", "systemctl disable --now saslauthd")
+        yield warned(
+            f"the original's {_STOCK} is enabled too, at {_STOCK_SOCKET}", "systemctl stop saslauthd && systemctl disable saslauthd"
+        )
     for directory in dict.fromkeys(os.path.realpath(os.path.dirname(path)) for path in paths):
         if directory.startswith("/run/") and not _made_again(directory):
             mend = f"echo 'd {directory} 0755 root root' > /etc/tmpfiles.d/saslauthd-py-sockets.conf"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from saslauthd_py import privileges
@@ -13,6 +15,12 @@ from saslauthd_py.mta.machine import Machine
 from saslauthd_py.mta.processes import Who
 from saslauthd_py.privileges import Ids, PrivilegeError
 from saslauthd_py.secret import Secret
+
+USUAL = "/etc/saslauthd-py/saslauthd-py.toml"
+"""The configuration that systemd's unit starts the daemon with."""
+
+BOOTED = "/run/systemd/system"
+"""There where systemd is the machine's init (sd_booted(3))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,21 @@ class Case:
 
     def command(self, words: str) -> str:
         """A command of ours with this configuration."""
-        return f"saslauthd-py {words} --config {self.path}"
+        return f"saslauthd-py {words} --config {shlex.quote(self.path)}"
+
+    def start(self) -> str:
+        """The command that starts the daemon: systemd's unit knows the usual configuration only."""
+        usual = self.path == USUAL and os.path.isdir(BOOTED)
+        return "systemctl start saslauthd-py" if usual else self.command("serve")
+
+    def restart(self) -> str:
+        """The command that has it begin anew."""
+        usual = self.path == USUAL and os.path.isdir(BOOTED)
+        return "systemctl restart saslauthd-py" if usual else f"stop the daemon, then {self.command('serve')}"
+
+    def reload(self) -> str:
+        """The command by which the daemon takes its configuration anew."""
+        return self.command("reload") if self.path != USUAL else "saslauthd-py reload"
 
     def listens(self, protocol: str) -> Iterator[Listen]:
         """The configuration's listeners at paths, of a protocol."""
@@ -50,8 +72,9 @@ class Case:
         """The one that a caller asks; None: it asks elsewhere."""
         if self.settings is None:
             return None
-        name = caller.path.removeprefix("inet:") if caller.is_tcp else _real(caller.outside)
-        return next((one for one in self.settings.listen if name == (_real(one.path) if one.path else one.name)), None)
+        if caller.is_tcp:
+            return next((one for one in self.settings.listen if one.name == caller.path.removeprefix("inet:")), None)
+        return next((one for one in self.settings.listen if one.path is not None and _same(one.path, caller.outside)), None)
 
     def visible(self, caller: Caller) -> tuple[Listen, str] | None:
         """A listener that a caller could ask, and its path as the caller would have to say it."""
@@ -88,9 +111,18 @@ def ourselves() -> Who:
 def _grouped(callers: tuple[Caller, ...]) -> Iterator[Target]:
     found: dict[tuple[object, ...], list[Caller]] = {}
     for one in callers:
-        found.setdefault((one.protocol, one.path, one.root, one.who, one.realm), []).append(one)
+        found.setdefault((one.protocol, one.path, one.root, one.who, one.realm, one.realm_taken_off), []).append(one)
     for group in found.values():
         yield Target(group[0], tuple(one.name for one in group))
+
+
+def _same(one: str, other: str) -> bool:
+    """One socket, be it by links or by a directory that is mounted in both places."""
+    if _real(one) == _real(other):
+        return True
+    with suppress(OSError):
+        return os.path.samefile(one, other)
+    return False
 
 
 def _real(path: str) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shlex
 import stat
 
-from saslauthd_py.doctor import postfix_lines
+from saslauthd_py.doctor import anew, postfix_lines
 from saslauthd_py.doctor.case import Case, Target
 from saslauthd_py.doctor.said import Said, failed
 from saslauthd_py.mta.caller import MAX_PATH, Caller, outside
-from saslauthd_py.mta.processes import Who, group_name, user_name
+from saslauthd_py.mta.processes import group_name, user_name
 from saslauthd_py.mta.reach import Obstacle, Reached
-
-START = "systemctl start saslauthd-py"
 
 
 def badly_written(target: Target) -> Said | None:
@@ -43,19 +42,21 @@ def diagnosed(case: Case, target: Target, reached: Reached) -> Said:
         return _nothing_there(case, target)
     if reached.kind == stat.S_IFSOCK and reached.error == errno.ECONNREFUSED:
         cause = f"{caller.outside} is a stale socket: nobody answers on it any more, its daemon has died"
-        return failed(cause, f"{START} (it takes the place of the old one)")
+        if case.listener(caller) is None:
+            return failed(f"{cause}, and {case.path} has no listener there", _elsewhere(case, caller))
+        return failed(cause, f"{case.start()} (it takes the place of the old one)")
     if reached.kind != stat.S_IFSOCK:
-        return failed(f"{caller.outside} is no socket", f"move it away, then {START}")
+        return failed(f"{caller.outside} is no socket", f"move it away, then {case.start()}")
     if reached.error == errno.EAGAIN:
-        return failed(f"{caller.outside}: its daemon takes no connection: its queue is full", "systemctl restart saslauthd-py")
-    return failed(f"{caller.outside}: {os.strerror(reached.error).lower()} for {target}", START)
+        return failed(f"{caller.outside}: its daemon takes no connection: its queue is full", case.restart())
+    return failed(f"{caller.outside}: {os.strerror(reached.error).lower()} for {target}", case.start())
 
 
 def _nothing_there(case: Case, target: Target) -> Said:
     caller = target.caller
     if case.listener(caller) is not None:
         cause = f"no daemon: nothing is at {caller.outside}, where {case.path} has it listen and {target} asks"
-        return failed(cause, START)
+        return failed(cause, case.start())
     if caller.chrooted and _is_elsewhere(case, caller):
         return _unseen(case, target)
     if found := case.visible(caller):
@@ -65,7 +66,12 @@ def _nothing_there(case: Case, target: Target) -> Said:
         cause = f"wrong path: {caller.source} is {caller.path}, where nothing is for {target}; the daemon listens at {listen.path}"
         return failed(cause, _corrected(caller, path))
     cause = f"nothing is at {caller.outside}, where {target} asks, and {case.path} has no listener for it"
-    return failed(cause, _listener(caller))
+    return failed(cause, _listener(case, caller))
+
+
+def _elsewhere(case: Case, caller: Caller) -> str:
+    found = case.visible(caller)
+    return _corrected(caller, found[1]) if found is not None else _listener(case, caller)
 
 
 def _is_elsewhere(case: Case, caller: Caller) -> bool:
@@ -76,7 +82,7 @@ def _is_elsewhere(case: Case, caller: Caller) -> bool:
 def _unseen(case: Case, target: Target) -> Said:
     caller, postfix = target.caller, case.machine.postfix
     cause = f"chroot: to {target} {caller.path} is {caller.outside}, where nothing is; the socket {caller.path} is outside"
-    mend = _listener(caller)
+    mend = _listener(case, caller)
     if postfix is not None:
         service = next((one for one in postfix.logins() if postfix.chrooted(one)), None)
         mend += f"; or out of the chroot: {postfix_lines.unchrooted(postfix, service)}" if service is not None else ""
@@ -90,40 +96,41 @@ def _denied(case: Case, target: Target, obstacle: Obstacle | None) -> Said:
         return failed(cause, "see check `denials`: SELinux or AppArmor; allow_users in the [[listen]]")
     place = Obstacle(outside(caller.root, obstacle.path), obstacle.wants, obstacle.mode, obstacle.uid, obstacle.gid, obstacle.has_acl)
     if obstacle.wants == "x":
-        return failed(f"{target}, {caller.who}, may not enter {place}", _entered(case, place, caller.who))
+        return failed(f"{target}, {caller.who}, may not enter {place}", _entered(case, place, caller))
     by_group = bool(obstacle.mode & stat.S_IWGRP)
     why = f"it is not in group {group_name(obstacle.gid)}" if by_group else "its mode keeps the group out"
     cause = f"{target}, {caller.who}, may not write to the socket {place}: {why}"
     return failed(cause, _written(case, caller, place, by_group=by_group))
 
 
-def _entered(case: Case, place: Obstacle, who: Who) -> str:
+def _entered(case: Case, place: Obstacle, caller: Caller) -> str:
     if place.mode & stat.S_IXGRP:
-        return _joined(case, place.gid, who)
+        return _joined(case, place.gid, caller)
     return f"chmod go+x {shlex.quote(place.path)}"
 
 
 def _written(case: Case, caller: Caller, place: Obstacle, *, by_group: bool) -> str:
     listen = case.listener(caller)
+    if by_group and any(place.gid in {one.caller.who.gid, *one.caller.who.groups} for one in case.targets):
+        return _joined(case, place.gid, caller)  # the socket's group is that of another mail server, which asks there too
     if listen is not None:
         group = group_name(caller.who.gid)
-        return (
-            f'in the [[listen]] of {case.path} with path = "{listen.path}": group = "{group}" and mode = "0660"; then saslauthd-py reload'
-        )
-    return _joined(case, place.gid, caller.who) if by_group else f"chmod g+w {shlex.quote(place.path)}"
+        return f'in the [[listen]] of {case.path} with path = "{listen.path}": group = "{group}" and mode = "0660"; then {case.reload()}'
+    return _joined(case, place.gid, caller) if by_group else f"chmod g+w {shlex.quote(place.path)}"
 
 
-def _joined(case: Case, gid: int, who: Who) -> str:
-    return f"usermod -aG {group_name(gid)} {user_name(who.uid)} && {postfix_lines.reload(case.machine.postfix)}"
+def _joined(case: Case, gid: int, caller: Caller) -> str:
+    return f"usermod -aG {group_name(gid)} {user_name(caller.who.uid)} && {anew.command(case.machine, caller)}"
 
 
 def _corrected(caller: Caller, path: str) -> str:
     return f"in {caller.source.file}: {caller.source.line(path)}"
 
 
-def _listener(caller: Caller) -> str:
+def _listener(case: Case, caller: Caller) -> str:
+    """One command, for a table of TOML is several lines: they go to the end of the file, where a table always may."""
     group = group_name(caller.who.gid)
-    return (
-        f'add to the configuration: [[listen]] protocol = "{caller.protocol}" path = "{caller.outside}" group = "{group}", '
-        f"after: install -d -m 755 {shlex.quote(os.path.dirname(caller.outside))}; then saslauthd-py reload"
-    )
+    table = ("", "[[listen]]", f'protocol = "{caller.protocol}"', f"path = {json.dumps(caller.outside)}", f'group = "{group}"')
+    lines = " ".join(shlex.quote(line) for line in table)
+    directory = shlex.quote(os.path.dirname(caller.outside))
+    return f"install -d -m 755 {directory} && printf '%s\\n' {lines} >> {shlex.quote(case.path)} && {case.reload()}"

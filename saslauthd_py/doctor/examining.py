@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from saslauthd_py import privileges
 from saslauthd_py.doctor.case import Case
 from saslauthd_py.doctor.checks import CHECKS
 from saslauthd_py.doctor.said import Outcome, Said, skipped
@@ -59,7 +60,11 @@ def _unended(patience: float | None) -> Said:
 
 
 def _all(prepare: Callable[[], Case], say: Say) -> None:
-    case = prepare()
+    try:
+        case = prepare()
+    except Exception as error:
+        say([0, Outcome.FAIL.value, f"this machine's mail servers cannot be read: {_fault(error)}", ""])
+        return
     children = [_start(place, case, say) for place in range(len(CHECKS))]
     for pid in children:
         os.waitpid(pid, 0)
@@ -67,9 +72,10 @@ def _all(prepare: Callable[[], Case], say: Say) -> None:
 
 def _start(place: int, case: Case, say: Say) -> int:
     """One check in a process of the same group, so that it ends with the rest of them."""
-    pid = os.fork()
+    parent, pid = os.getpid(), os.fork()
     if pid == 0:
         try:
+            privileges.die_with_parent(parent)
             for told in _one(place, case):
                 say(told)
             say([place, _END])
@@ -83,6 +89,9 @@ def _one(place: int, case: Case) -> Iterator[Json]:
         for said in CHECKS[place].find(case):
             yield [place, said.outcome.value, said.cause[:_LONGEST], said.mend[:_LONGEST]]
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        cause = f"a fault of this check, please report it: {type(error).__name__} in {os.path.basename(where.filename)}:{where.lineno}"
-        yield [place, Outcome.SKIP.value, cause, ""]
+        yield [place, Outcome.SKIP.value, _fault(error), ""]
+
+
+def _fault(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a fault of this check, please report it: {type(error).__name__} in {os.path.basename(where.filename)}:{where.lineno}"

@@ -32,6 +32,8 @@ def sent(name: str, caller: Caller) -> tuple[str, str]:
     if caller.name_whole:
         return name, ""
     local, at, realm = name.rpartition("@")
+    if at and realm.lower() == caller.realm_taken_off.lower():
+        return local, ""
     return (local, realm) if at else (name, caller.realm)
 
 

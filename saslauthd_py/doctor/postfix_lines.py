@@ -18,9 +18,9 @@ def unchrooted(postfix: Postfix, service: Service) -> str:
     return f"{_at('postconf', postfix)} -F '{service.key}/chroot=n' && {reload(postfix)}"
 
 
-def reload(postfix: Postfix | None) -> str:
+def reload(postfix: Postfix) -> str:
     """The command by which it starts its processes anew."""
-    return f"{_at('postfix', postfix)} reload" if postfix is not None else "postfix reload"
+    return f"{_at('postfix', postfix)} reload"
 
 
 def _at(program: str, postfix: Postfix) -> str:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from saslauthd_py import passwords
-from saslauthd_py.credential import Kind
+from saslauthd_py.credential import Credential, Kind
 from saslauthd_py.doctor import reading_only
 from saslauthd_py.identity import Key
 from saslauthd_py.mta import forked
@@ -93,15 +93,21 @@ def _opened(path: str) -> sqlite3.Connection:
     return connection.connect(path, how, connection.COMMAND_WAIT)
 
 
+def _expired(one: Credential) -> bool:
+    return one.restrictions.expires is not None and one.restrictions.expires <= time.time()
+
+
 def _hindrance(account: Account) -> str:
     if account.locked is not None:
         return f"it is locked ({account.locked})"
+    if any(one.kind is not Kind.MAIN and not one.disabled and not _expired(one) for one in account.credentials):
+        return ""  # an app password logs in, whatever has become of the main one
     main = next((one for one in account.credentials if one.kind is Kind.MAIN), None)
     if main is None:
         return "" if account.credentials else "it has no password"
     if main.disabled:
         return "its password is disabled"
-    if main.restrictions.expires is not None and main.restrictions.expires <= time.time():
+    if _expired(main):
         return "its password has expired"
     try:
         passwords.cost(passwords.strongest(main.encodings))

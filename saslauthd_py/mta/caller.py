@@ -33,7 +33,7 @@ class Caller:
     """A mail server's process as it asks: `name` for people, `service` as the daemon is told, `path` as it stands in `source`.
 
     `path` is absolute in the caller's `root`, or `inet:HOST:PORT`. `realm` is what a name without an @ is sent with. `name_whole`: the
-    name is sent as the client gave it, and not split.
+    name is sent as the client gave it, and not split. `realm_taken_off` is one that a name loses before it is sent.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Caller:
     realm: str = ""
     programs: tuple[str, ...] = ()
     name_whole: bool = False
+    realm_taken_off: str = ""
 
     @property
     def is_tcp(self) -> bool:
@@ -65,7 +66,7 @@ class Caller:
 
 def outside(root: str, path: str) -> str:
     """A path of a chroot as it is called outside of it. Links are not followed: the kernel does that inside."""
-    return os.path.normpath(f"{root}/{path.lstrip('/')}")
+    return os.path.normpath(f"{root.rstrip('/')}/{path.lstrip('/')}")
 
 
 def inside(root: str, path: str) -> str | None:

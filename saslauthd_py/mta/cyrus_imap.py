@@ -18,6 +18,10 @@ SERVICES = ("imap", "pop", "sieve")
 _USERS = ("cyrus", "cyrus-imap")
 _PROGRAMS = ("imapd", "pop3d", "timsieved", "lmtpd")
 _PREFIX = "sasl_"
+_MASTERS = tuple(
+    f"/usr/{one}" for one in ("sbin/cyrmaster", "lib/cyrus/bin/master", "lib/cyrus-imapd/cyrus-master", "libexec/cyrus-imapd/master")
+)
+"""Where distributions keep it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,8 @@ class CyrusImap:
 
 
 def is_here(file: str | None = None) -> bool:
-    """Is there an imapd.conf?"""
-    return os.path.isfile(file or DEFAULT_FILE)
+    """Is there an imapd.conf, and the server? A package that was removed leaves the former behind."""
+    return os.path.isfile(file or DEFAULT_FILE) and (file is not None or any(map(os.path.exists, _MASTERS)))
 
 
 def read(file: str | None = None) -> CyrusImap:
@@ -55,6 +59,6 @@ def callers(imap: CyrusImap, distribution: Distribution) -> tuple[Caller, ...]:
         except KeyError:
             continue
         source = Source(imap.file, f"{_PREFIX}saslauthd_path", path)
-        realm = imap.options.get("defaultdomain", "") if imap.options.get("virtdomains", "off") not in ("off", "no", "0") else ""
-        return (Caller("imapd", "saslauthd", SERVICES[0], path, source, who, realm=realm, programs=_PROGRAMS),)
+        own = imap.options.get("defaultdomain", "") if imap.options.get("virtdomains", "off") not in ("off", "no", "0") else ""
+        return (Caller("imapd", "saslauthd", SERVICES[0], path, source, who, programs=_PROGRAMS, realm_taken_off=own),)
     return ()

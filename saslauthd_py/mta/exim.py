@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from saslauthd_py.mta import processes, programs
@@ -24,6 +24,9 @@ _ASKED = (
     "pid_file_path",
 )
 _SASLAUTHD = re.compile(r"\bsaslauthd\s*\{")
+_ANY = {"0.0.0.0": "127.0.0.1", "::0": "::1", "::": "::1"}  # noqa: S104 - as above
+"""How this machine reaches what listens everywhere."""
+
 _PORTS = {"smtp": 25, "smtps": 465, "submissions": 465, "submission": 587}
 
 
@@ -67,7 +70,8 @@ class Exim:
 
     def addresses(self) -> tuple[tuple[str, int], ...]:
         """Where this machine reaches it."""
-        return tuple(("127.0.0.1", number) for number in self._ports("daemon_smtp_ports", "smtp"))
+        usual = self._ports("daemon_smtp_ports", "smtp")
+        return tuple(dict.fromkeys((host, port) for host, own in self._interfaces() for port in own or usual))
 
     @property
     def tls_ports(self) -> tuple[int, ...]:
@@ -78,6 +82,21 @@ class Exim:
         """A list of Exim's, whose separator may be any that it begins with (`<;`)."""
         words = re.findall(r"\w+", self.options.get(option, default))
         return tuple(filter(None, (int(word) if word.isdecimal() else _PORTS.get(word, 0) for word in words)))
+
+    def _interfaces(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """local_interfaces: each host, and a port of its own behind a dot or in brackets (Exim's specification, chapter 13)."""
+        text = self.options.get("local_interfaces", "")
+        listed = re.match(r"<(\S)\s*", text)
+        words = text[listed.end() :].split(listed[1]) if listed else text.replace("::", "\0").split(":")
+        for word in filter(None, (word.replace("\0", ":").strip() for word in words)):
+            found = re.fullmatch(r"\[(?P<host>[^]]*)\](?::(?P<port>\d+))?|(?P<v4>\d+\.\d+\.\d+\.\d+)(?:\.(?P<port4>\d+))?", word)
+            host, port = (found["host"] or found["v4"], found["port"] or found["port4"]) if found else (word, None)
+            if host not in _ANY:
+                yield host, ((int(port),) if port else ())
+            elif host == "0.0.0.0" or "0.0.0.0" not in text:  # noqa: S104 - nothing is bound here
+                yield _ANY[host], ((int(port),) if port else ())
+        if not text:
+            yield "127.0.0.1", ()
 
 
 def is_here(configuration: str | None = None, program: str | None = None) -> bool:

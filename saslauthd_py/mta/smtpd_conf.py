@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from saslauthd_py.mta.distribution import Distribution
@@ -13,6 +14,7 @@ from saslauthd_py.mta.postfix import Postfix
 from saslauthd_py.mta.programs import Unreadable
 
 _LINE = re.compile(r"\s*(?P<key>[A-Za-z0-9_.-]+)\s*:\s*(?P<value>.*?)\s*")
+_TAKEN = re.compile(r"[A-Za-z0-9_-]+:\s*\S")
 _LARGEST = 1 << 20
 _WELL_KNOWN = ("/etc/postfix/sasl", "/etc/sasl2", "/etc/sasl", "/usr/lib/sasl2", "/usr/lib64/sasl2", "/usr/lib/sasl")
 _DEFAULT_METHOD = "auxprop"
@@ -104,6 +106,14 @@ def parse(text: str) -> dict[str, str]:
         if option is not None and not line.lstrip().startswith("#"):
             found.setdefault(option["key"].lower(), option["value"])
     return found
+
+
+def refused(path: str) -> int | None:
+    """The first line at which libsasl gives the whole file up (lib/config.c), so that its program ends. None: no such; or no such file."""
+    with suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as file:
+        options = ((number, line.strip()) for number, line in enumerate(file.read(_LARGEST).splitlines(), 1))
+        return next((number for number, line in options if line and not line.startswith("#") and not _TAKEN.match(line)), None)
+    return None
 
 
 def _split(path: str) -> tuple[str, ...]:

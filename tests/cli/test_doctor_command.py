@@ -62,7 +62,7 @@ def test_a_password_is_of_an_account(tmp_path: Path) -> None:
     ("said", "code", "last"),
     [
         ((passed("well"),), 0, "no fault found"),
-        ((passed("well"), skipped("not tried", "run it as root")), 0, "no fault found"),
+        ((passed("well"), skipped("not tried", "run it as root")), 0, "no fault found; 1 not tried"),
         ((warned("hm", "do this"),), 0, "1 warning"),
         ((failed("broken", "do this"), warned("hm", "do that"), failed("too", "x")), 65, "2 faults, 1 warning"),
     ],

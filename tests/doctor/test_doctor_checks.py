@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
+import stat
+import subprocess
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saslauthd_py.doctor import boot, closed_ways, password_files, reading_only, unasked
+from saslauthd_py.config.load import load
+from saslauthd_py.credential import Credential, Kind
+from saslauthd_py.doctor import boot, closed_ways, password_files, reading_only, store_look, unasked
 from saslauthd_py.doctor.case import Case, Target
 from saslauthd_py.doctor.checks import (
+    accounts,
     addresses,
     capacity,
+    daemon,
     denials,
     letters,
+    login,
     mechanisms,
     names,
     pam,
@@ -33,16 +44,20 @@ from saslauthd_py.doctor.checks import (
 from saslauthd_py.doctor.lookups import look_up, sent
 from saslauthd_py.doctor.said import Outcome
 from saslauthd_py.identity import Identity
-from saslauthd_py.mta import forked, programs
+from saslauthd_py.monitor import accounts as shadow_entries
+from saslauthd_py.mta import forked, processes, programs, smtp
 from saslauthd_py.mta.cyrus_imap import CyrusImap
 from saslauthd_py.mta.distribution import DEBIAN, OTHER
 from saslauthd_py.mta.exim import Authenticator, Exim
 from saslauthd_py.mta.machine import Machine
 from saslauthd_py.mta.master_cf import Service
 from saslauthd_py.mta.postfix import Postfix
-from saslauthd_py.mta.reach import Reached
+from saslauthd_py.mta.processes import Process, Who
+from saslauthd_py.mta.reach import Obstacle, Reached
+from saslauthd_py.mta.smtp import Server, Tried
 from saslauthd_py.mta.smtpd_conf import SaslConf
-from tests.doctor.cases import STORE, caller, case, file, only, outcomes, settings
+from saslauthd_py.store.model import Account
+from tests.doctor.cases import ROUTE, STORE, caller, case, file, only, outcomes, settings
 
 SUBMISSION = Service("submission", "inet", False, None, "smtpd", (), {"smtpd_sasl_auth_enable": "yes"})
 WELL = {
@@ -109,9 +124,14 @@ def test_paths_that_no_program_can_open() -> None:
 def test_a_socket_that_nobody_has_a_listener_for(tmp_path: Path) -> None:
     asking = caller(str(tmp_path / "queue/run/mux"))
     configured = settings(listen="/run/test/mux").model_copy(update={"listen": ()})
-    said = closed_ways.diagnosed(case(configured, asking), Target(asking, ("smtpd",)), Reached(2))
+    written = file(tmp_path, "saslauthd-py.toml", f'[[listen]]\nprotocol = "saslauthd"\npath = "/run/test/mux"\n{STORE}{ROUTE}')
+    said = closed_ways.diagnosed(case(configured, asking, path=written), Target(asking, ("smtpd",)), Reached(2))
     assert said.outcome is Outcome.FAIL
-    assert f'path = "{tmp_path}/queue/run/mux"' in said.mend
+    command, reload = said.mend.rsplit(" && ", 1)
+    assert reload.split()[-2:] == ["reload", "saslauthd-py"] or "saslauthd-py reload" in reload
+    subprocess.run(["sh", "-ec", command], check=True)
+    assert [one.path for one in load(written).listen] == ["/run/test/mux", asking.path], "the printed command does what it says"
+    assert Path(asking.path).parent.is_dir()
     full = closed_ways.diagnosed(case(configured, asking), Target(asking, ("smtpd",)), Reached(11, 0o140000))
     assert "queue is full" in full.cause
 
@@ -186,8 +206,12 @@ def test_a_postfix_that_is_well_offers_what_works(tmp_path: Path) -> None:
     assert mechanism_faults(found, sasl(mech_list="plain login")) == []
     (tmp_path / "liblogin.so").unlink()
     assert ["plugin of LOGIN" in fault for fault in mechanism_faults(found, sasl(mech_list="plain login"))] == [True]
+    (tmp_path / "liblogin.so").touch()
+    assert mechanism_faults(found, sasl(mech_list="GSSAPI EXTERNAL PLAIN")) == [], "neither asks for a password"
+    assert mechanism_faults(found, sasl()) == [], "all that is installed works"
+    (tmp_path / "libscram.so.2").touch()
     (fault,) = mechanism_faults(found, sasl())
-    assert "has no mech_list" in fault
+    assert "has no mech_list: whatever plugin is installed is offered (scram too)" in fault
     assert mechanism_faults(found, sasl(pwcheck_method="saslauthd auxprop")) == [], "auxprop can do more than PLAIN"
 
 
@@ -308,7 +332,10 @@ def test_modules_of_a_stack(stacks: Path, stack: str, fault: str) -> None:
 
 def test_a_service_without_a_file_or_without_leave(stacks: Path) -> None:
     missing = only(pam.find(case(settings(backend=PAM, route=BARE), caller())), Outcome.FAIL)
-    assert missing.mend == "install -m 644 conf/pam.d/smtp /etc/pam.d/smtp"
+    assert missing.mend.endswith(" > /etc/pam.d/smtp")
+    shown = subprocess.run(["sh", "-c", missing.mend.removesuffix(" > /etc/pam.d/smtp")], capture_output=True, text=True, check=True)
+    file(stacks, "smtp", shown.stdout)
+    assert outcomes(pam.find(case(settings(backend=PAM, route=BARE), caller()))) == ["pass"], "it mends"
     other = settings(backend=PAM + 'services = ["imap"]\n', route=BARE)
     assert "may not be asked for service smtp" in only(pam.find(case(other, caller())), Outcome.FAIL).cause
 
@@ -351,6 +378,10 @@ def test_a_sasldb_that_is_missing_open_or_no_sasldb(tmp_path: Path) -> None:
     said = list(sasldb.find(found))
     assert "every user of this machine may read it" in said[0].cause
     assert outcomes(said) == ["fail", "fail"]
+    assert said[1].mend.startswith("chgrp saslauthd-py ")
+    os.chown(path, -1, 1)
+    assert said[1].mend != (mend := list(sasldb.find(found))[1].mend)
+    assert mend.startswith("usermod -aG daemon saslauthd-py "), "whoever is in its group may go on reading it"
 
 
 @pytest.mark.parametrize(
@@ -475,3 +506,161 @@ def test_what_is_gone_after_a_reboot(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_without_a_configuration_a_check_is_skipped(module: object) -> None:
     said = only(module.find(case()), Outcome.SKIP)  # type: ignore[attr-defined]  # each is a module with a check
     assert said.mend == "saslauthd-py config check --config /etc/test.toml"
+
+
+# what was found on real machines
+
+
+def test_a_line_that_libsasl_refuses_is_named(tmp_path: Path) -> None:
+    """Proved with Postfix 3.7: smtpd ends with `SASL per-process initialization failed` for each of them."""
+    well = "# fine\n\n  unknown: x\npwcheck_method: saslauthd\n"
+    for broken in ("pwcheck_method = saslauthd", "pwcheck_method : saslauthd", "some words", "mech_list:"):
+        path = file(tmp_path, "smtpd.conf", f"{well}{broken}\n")
+        conf = SaslConf((path,), path, {"pwcheck_method": "saslauthd"})
+        assert f"{path}:5:" in only(unasked.reasons(Machine(DEBIAN, postfix(), conf)), Outcome.FAIL).cause
+    path = file(tmp_path, "smtpd.conf", well)
+    assert list(unasked.reasons(Machine(DEBIAN, postfix(), SaslConf((path,), path, {"pwcheck_method": "saslauthd"})))) == []
+
+
+def test_a_mail_server_that_asks_nobody_beside_one_that_does_is_no_fault() -> None:
+    beside = Machine(DEBIAN, exim=Exim("exim", "", {}, ()), callers=(caller(),))
+    assert only(unasked.reasons(beside), Outcome.WARN).cause == "exim has no authenticator that asks a daemon"
+
+
+def test_a_stale_socket_that_is_none_of_ours_is_not_mended_by_a_start() -> None:
+    asking = caller("/run/old/mux")
+    said = closed_ways.diagnosed(case(settings(), asking), Target(asking, ("smtpd",)), Reached(errno.ECONNREFUSED, stat.S_IFSOCK))
+    assert said.mend == "in /etc/postfix/sasl/smtpd.conf: saslauthd_path: /run/test/mux"
+    ours = caller()
+    said = closed_ways.diagnosed(case(settings(), ours), Target(ours, ("smtpd",)), Reached(errno.ECONNREFUSED, stat.S_IFSOCK))
+    assert said.mend.startswith("saslauthd-py serve --config /etc/test.toml "), "no unit of systemd's knows this configuration"
+
+
+def test_a_group_is_not_taken_from_the_mail_server_that_has_it() -> None:
+    imapd = replace(caller(), name="imapd", who=Who(107, 8))
+    denied = Reached(errno.EACCES, stat.S_IFSOCK, obstacle=Obstacle("/run/test/mux", "w", stat.S_IFSOCK | 0o660, 0, 105))
+    both = closed_ways.diagnosed(case(settings(), caller(), imapd), Target(imapd, ("imapd",)), denied)
+    assert both.mend.startswith("usermod -aG ")
+    assert "cyrus-imapd" in both.mend
+    assert "postfix" not in both.mend.partition("&&")[2]
+    alone = closed_ways.diagnosed(case(settings(), imapd), Target(imapd, ("imapd",)), denied)
+    assert 'mode = "0660"; then saslauthd-py reload --config /etc/test.toml' in alone.mend
+    assert "(//" not in both.cause, "a path as everybody writes it"
+    assert "//" not in both.cause
+
+
+def test_a_socket_in_a_directory_that_is_mounted_twice_is_one(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "mux"))
+    os.link(tmp_path / "mux", tmp_path / "other")
+    asking = caller(str(tmp_path / "other"))
+    assert case(settings(listen=str(tmp_path / "mux")), asking).listener(asking) is not None
+
+
+def test_a_domain_that_cyrus_imap_takes_off_a_name_is_told() -> None:
+    """Proved with Cyrus 3.6, virtdomains: userid: alice@DEFAULTDOMAIN comes as alice with no realm; others come whole."""
+    imapd = replace(caller(), realm_taken_off="example.test")
+    assert [sent(f"alice{at}", imapd) for at in ("", "@Example.test", "@b.test")] == [("alice", ""), ("alice", ""), ("alice", "b.test")]
+    said = only(realm.find(case(settings(), imapd)), Outcome.WARN)
+    assert '[identity] default_realm = "example.test"' in said.mend
+    assert outcomes(realm.find(case(settings('[identity]\ndefault_realm = "example.test"\n'), imapd))) == ["pass"]
+
+
+def test_what_the_shell_would_take_for_its_own_is_quoted() -> None:
+    assert case(settings(), path="/etc/a b.toml").command("status") == "saslauthd-py status --config '/etc/a b.toml'"
+
+
+def test_a_clock_that_was_set_back_is_told(tmp_path: Path) -> None:
+    path = file(tmp_path, "users.db", "")
+    found = case(settings(backend=f'[backend.users]\ntype = "store"\npath = "{path}"\n'))
+    assert outcomes(remembered.find(found)) == ["pass"]
+    os.utime(path, (time.time() + 3600,) * 2)
+    assert "the clock was or is wrong" in only(remembered.find(found), Outcome.WARN).cause
+
+
+def test_an_original_that_nobody_asks_may_remember_what_it_likes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mux = str(tmp_path / "mux")
+    original = Process(os.getpid(), "saslauthd", Who(0, 0), "/", ("saslauthd", "-c"), 1)
+    monkeypatch.setattr(processes, "running", lambda *_: (original,))
+    assert outcomes(remembered.find(case(settings(), caller(mux)))) == ["pass"]
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(mux)
+        server.listen()
+        assert "stays good for 8 h" in only(remembered.find(case(settings(), caller(mux))), Outcome.WARN).cause
+
+
+def test_a_site_that_has_not_moved_yet_is_well(tmp_path: Path) -> None:
+    mux, missing = str(tmp_path / "mux"), str(tmp_path / "missing.toml")
+    found = case(None, caller(mux), path=missing)
+    assert only(daemon.find(found), Outcome.FAIL).mend == f"saslauthd-py config convert > {missing}"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(mux)
+        server.listen()
+        assert "has not moved" in only(daemon.find(found), Outcome.WARN).cause
+
+
+def test_sockets_that_answer_are_no_daemon_that_does_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mux = str(tmp_path / "mux")
+    found = case(settings(f'[control]\npath = "{tmp_path}/gone/control"\n', listen=mux))
+    assert "no daemon runs" in only(daemon.find(found), Outcome.FAIL).cause
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(mux)
+        server.listen()
+        assert f"install -d -m 755 {tmp_path}/gone;" in only(daemon.find(found), Outcome.WARN).mend
+        monkeypatch.setattr(processes, "process", lambda pid: Process(pid, "saslauthd", Who(0, 0), "/", (), 1))
+        assert only(daemon.find(found), Outcome.FAIL).mend.startswith("systemctl stop saslauthd && ")
+
+
+@pytest.mark.parametrize(("networks", "outcome"), [("", "fail"), ("127.0.0.0/8", "skip")])
+def test_who_is_offered_no_login_by_intent_has_not_failed(monkeypatch: pytest.MonkeyPatch, networks: str, outcome: str) -> None:
+    silent = Tried("AUTH", 0, "it offers no AUTH PLAIN or LOGIN")
+    monkeypatch.setattr(smtp, "login", lambda *_: silent)
+    machine = Machine(DEBIAN, postfix(smtpd_sasl_exceptions_networks=networks), sasl())
+    assert outcomes(login.find(case(settings(), machine=machine, account="alice"))) == [outcome]
+
+
+@pytest.mark.root
+def test_another_user_s_configuration_is_no_fault(tmp_path: Path) -> None:
+    path = file(tmp_path, "own.toml", "", 0o600)
+    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
+        directory.chmod(0o755)
+
+    def asked() -> list[str]:
+        os.setresuid(65534, 65534, 65534)
+        return outcomes(daemon.find(case(None, path=path)))
+
+    assert forked.ask(asked, 10) == ["skip"]
+
+
+def test_a_port_that_stalls_keeps_no_other_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one ends only when the second has been tried."""
+    other = threading.Event()
+
+    def stalls(server: Server, *_: object) -> Tried:
+        if server.port == 25:
+            return Tried("greeting", 0, "in time" if other.wait(20) else "too late")
+        other.set()
+        return Tried("AUTH", 235, "")
+
+    monkeypatch.setattr(smtp, "login", stalls)
+    found = replace(postfix(), services=(replace(SUBMISSION, name="25"), replace(SUBMISSION, name="587")))
+    first, second = login.find(case(settings(), machine=Machine(DEBIAN, found), account="alice"))
+    assert "in time" in first.cause
+    assert second.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [("shadow", "fail"), ("pam", "warn")])
+def test_a_lock_in_shadow_is_pam_s_only_where_it_looks_there(monkeypatch: pytest.MonkeyPatch, kind: str, outcome: str) -> None:
+    monkeypatch.setattr(shadow_entries, "find_shadow", lambda _: SimpleNamespace(password=b"!"))
+    found = settings(backend=f'[backend.users]\ntype = "{kind}"\n', route=BARE)
+    assert outcomes(accounts.find(case(found, caller(), account="alice"))) == [outcome]
+
+
+def test_an_app_password_logs_in_whatever_the_main_one_is() -> None:
+    main = Credential(1, Kind.MAIN, "", (), disabled=True)
+    app = replace(main, kind=Kind.APP, disabled=False)
+    account = Account(1, Identity("alice"), None, 0.0, 0.0, (main,))
+    assert store_look._hindrance(account) == "its password is disabled"
+    assert store_look._hindrance(replace(account, credentials=(main, app))) == ""
+    gone = replace(app, restrictions=replace(app.restrictions, expires=1.0))
+    assert store_look._hindrance(replace(account, credentials=(main, gone))) == "its password is disabled"

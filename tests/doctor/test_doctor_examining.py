@@ -80,6 +80,16 @@ def test_a_machine_that_cannot_be_read_is_told_by_every_check() -> None:
     assert {one.said.outcome for one in found} == {Outcome.FAIL}
 
 
+def test_a_fault_while_the_machine_is_read_is_a_fault() -> None:
+    def prepare() -> Case:
+        raise LookupError("secret text")
+
+    found = examine(prepare, 30.0)
+    assert found[0].said.outcome is Outcome.FAIL, "and the exit code tells"
+    assert "LookupError in test_doctor_examining.py" in found[0].said.cause
+    assert "secret text" not in found[0].said.cause
+
+
 def test_the_whole_is_through_within_ten_seconds() -> None:
     assert PATIENCE < 10
 
@@ -113,3 +123,28 @@ def test_a_directory_and_a_daemon_that_never_answer_keep_nobody() -> None:
     assert "cannot be asked" in told["daemon"].cause
     assert took < PATIENCE
     assert threading.active_count() == 1
+
+
+def test_a_doctor_that_is_killed_leaves_no_check_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each check holds the pipe open as long as it lives."""
+    reading, writing = os.pipe()
+
+    def holding(_: Case) -> Iterator[Said]:
+        signal.alarm(15)  # so that a failure leaves nothing behind either
+        os.write(writing, b"x")
+        signal.pause()
+        yield passed("never")
+
+    monkeypatch.setattr(examining, "CHECKS", (Check("holding", holding),))
+    doctor = os.fork()
+    if doctor == 0:
+        examine(case, 30.0)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb", buffering=0) as line:
+        assert line.read(1) == b"x"
+        os.kill(doctor, signal.SIGKILL)
+        os.waitpid(doctor, 0)
+        began = time.monotonic()
+        assert line.read(1) == b""
+    assert time.monotonic() - began < 10

@@ -81,20 +81,20 @@ def first_is(tree: Tree, check: str, *words: str, mend: str, outcome: str = "fai
 
 
 def test_a_dead_daemon(fresh: Tree) -> None:
-    first_is(fresh, "path", "no daemon", str(fresh.postfix.mux), mend="systemctl start saslauthd-py")
+    first_is(fresh, "path", "no daemon", str(fresh.postfix.mux), mend="saslauthd-py serve --config")
 
 
 def test_a_stale_socket(fresh: Tree) -> None:
     with fresh.site.serving() as daemon:
         daemon.kill()
-        first_is(fresh, "path", "stale socket", str(fresh.postfix.mux), mend="systemctl start saslauthd-py")
+        first_is(fresh, "path", "stale socket", str(fresh.postfix.mux), mend="saslauthd-py serve --config")
     fresh.postfix.mux.unlink()
 
 
 @pytest.mark.peer("saslauthd")
 def test_two_daemons_on_a_path(fresh: Tree) -> None:
     with fresh.site.serving(), stock(fresh.postfix.mux):
-        first_is(fresh, "daemon", "two daemons on a path", "saslauthd[", mend="systemctl disable --now saslauthd")
+        first_is(fresh, "daemon", "two daemons on a path", "saslauthd[", mend="systemctl stop saslauthd && systemctl disable saslauthd")
 
 
 @pytest.mark.peer("saslauthd")

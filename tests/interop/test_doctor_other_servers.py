@@ -60,7 +60,7 @@ def test_a_postfix_that_asks_by_dovecot_s_protocol(machine: Path, site: Site) ->
             first = no_passes(findings(*flags))[0]
     assert first["check"] == "path"
     assert f"nothing is at {place.socket}" in first["cause"]
-    assert "systemctl start saslauthd-py" in first["mend"]
+    assert "saslauthd-py serve --config" in first["mend"]
 
 
 @pytest.mark.peer("exim", "openssl")

@@ -146,7 +146,7 @@ def test_a_cyrus_imap(tmp_path: Path) -> None:
     found = cyrus_imap.read(str(conf))
     assert (found.sasl.methods, found.sasl.mechanisms) == (("saslauthd",), ("PLAIN",))
     (asks,) = cyrus_imap.callers(found, DEBIAN)
-    assert (asks.path, asks.service, asks.who.uid, asks.realm) == ("/run/x/mux", "imap", 0, "example.test")
+    assert (asks.path, asks.service, asks.who.uid, asks.realm_taken_off) == ("/run/x/mux", "imap", 0, "example.test")
     conf.write_text("cyrus_user: root\nsasl_pwcheck_method: auxprop\n")
     assert cyrus_imap.callers(cyrus_imap.read(str(conf)), DEBIAN) == ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from saslauthd_py import identity, passwords
@@ -62,7 +63,7 @@ class _Looking:
             case PasswdFileSettings() if not backend.realm_in_path or login is not None:
                 yield from self._file(name, backend, login)
             case ShadowSettings() | PamSettings() if login is not None:
-                yield from self._shadow(name, login)
+                yield from self._shadow(name, backend, login)
 
     def _store(self, name: str, backend: StoreSettings, login: Identity | None) -> Iterator[Said]:
         if why := store_look.fault(backend.path):
@@ -79,7 +80,9 @@ class _Looking:
             yield warned(cause, self._case.command("user passwd NAME") + " for each of them")
         if found.hindrance:
             unlock = "user unlock" if "locked" in found.hindrance else "user passwd"
-            yield failed(f"backend {name}: {login} cannot log in: {found.hindrance}", self._case.command(f"{unlock} {login}"))
+            yield failed(
+                f"backend {name}: {login} cannot log in: {found.hindrance}", self._case.command(f"{unlock} {shlex.quote(str(login))}")
+            )
         if found.known:
             self._known.add(name)
         self.seen.append(f"{name}: {found.secrets} passwords, most {found.profile or 'none'}")
@@ -100,7 +103,7 @@ class _Looking:
             self._known.add(name)
         self.seen.append(f"{name}: {found.accounts} accounts, each with a hash")
 
-    def _shadow(self, name: str, login: Identity) -> Iterator[Said]:
+    def _shadow(self, name: str, backend: AnyBackend, login: Identity) -> Iterator[Said]:
         user = str(login)
         try:
             entry = accounts.find_shadow(user.encode())
@@ -112,10 +115,11 @@ class _Looking:
         self._known.add(name)
         password = entry.password.decode("ascii", "surrogateescape")
         if password.startswith(("!", "*")):
-            yield failed(f"backend {name}: {user} is locked in /etc/shadow", f"passwd -u {user}")
+            judge = failed if isinstance(backend, ShadowSettings) else warned  # PAM may ask other modules than pam_unix
+            yield judge(f"backend {name}: {user} is locked in /etc/shadow", f"passwd -u {shlex.quote(user)}")
         elif not _is_hash(password):
             cause = f"backend {name}: /etc/shadow has clear text, or no hash, for {user} (useradd -p wants a hash)"
-            yield failed(cause, f"passwd {user}")
+            yield failed(cause, f"passwd {shlex.quote(user)}")
         else:
             self.seen.append(f"{name}: {user} has a hash")
 
@@ -146,7 +150,7 @@ def _halves(complaint: str) -> tuple[str, str]:
 
 
 def _readable(settings: Settings, path: str) -> str:
-    return f"chgrp {settings.server.group} {path} && chmod 640 {path}"
+    return f"chgrp {settings.server.group} {shlex.quote(path)} && chmod 640 {shlex.quote(path)}"
 
 
 def _is_hash(text: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,17 +13,18 @@ from saslauthd_py.control.client import ControlError, Trace
 from saslauthd_py.doctor.case import Account, Case
 from saslauthd_py.doctor.lookups import sent
 from saslauthd_py.doctor.said import Said, failed, passed, skipped
-from saslauthd_py.mta import imap, smtp
+from saslauthd_py.mta import cyrus_conf, imap, smtp, smtp_ports
 from saslauthd_py.mta.caller import Caller
+from saslauthd_py.mta.cyrus_conf import Port
 from saslauthd_py.mta.machine import Machine
 from saslauthd_py.mta.smtp import Server, Tried
 from saslauthd_py.trace import Step
 from saslauthd_py.wire.saslauthd import Request
 
-_HERE, _IMAP, _SUBMISSIONS = "127.0.0.1", 143, 465
 _ACCEPTED = "accepted"
 _SECONDS = 7.0
 _TRACE_SECONDS = 3.0
+_ELSEWHERE = "log in from another machine, or with swaks from an address that is not excepted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +44,24 @@ def find(case: Case) -> Iterator[Said]:
     elif case.account is None:
         yield skipped("no account to log in with", "saslauthd-py doctor --user NAME@REALM")
     else:
-        for way in ways:
-            yield _tried(case, case.account, way)
+        with ThreadPoolExecutor(len(ways)) as side_by_side:  # so that one that stalls keeps no other's answer back
+            yield from side_by_side.map(partial(_tried, case, case.account), ways)
 
 
 def _ways(case: Case) -> Iterator[_Way]:
     callers = {caller.name: caller for caller in case.machine.callers}
-    for name, server in _smtp_servers(case.machine):
+    for name, server in smtp_ports.of_machine(case.machine):
         yield _Way(f"{server} ({name})", partial(_over_smtp, server), callers.get(name))
-    if case.machine.cyrus_imap is not None:
-        yield _Way(f"{_HERE}:{_IMAP} (imapd)", _over_imap, callers.get("imapd"))
-
-
-def _smtp_servers(machine: Machine) -> Iterator[tuple[str, Server]]:
-    postfix = machine.postfix
-    for service in postfix.logins() if postfix is not None else ():
-        if postfix is not None and (address := postfix.address(service)) is not None:
-            proxied = postfix.value("smtpd_upstream_proxy_protocol", service) != ""
-            yield f"smtpd of {service.name}", Server(*address, postfix.is_on("smtpd_tls_wrappermode", service), proxied)
-    for host, port in machine.exim.addresses() if machine.exim is not None else ():
-        yield "exim", Server(host, port, tls_at_once=port == _SUBMISSIONS)
+    for port in cyrus_conf.ports(case.machine.cyrus_imap.file) if case.machine.cyrus_imap is not None else ():
+        yield _Way(f"{port.host}:{port.number} (imapd)", partial(_over_imap, port), callers.get("imapd"))
 
 
 def _over_smtp(server: Server, account: Account) -> Tried:
     return smtp.login(server, account.name, account.secret, _SECONDS)
 
 
-def _over_imap(account: Account) -> Tried:
-    return imap.login(_HERE, _IMAP, account.name, account.secret)
+def _over_imap(port: Port, account: Account) -> Tried:
+    return imap.login(port.host, port.number, account.name, account.secret, tls_at_once=port.tls_at_once)
 
 
 def _tried(case: Case, account: Account, way: _Way) -> Said:
@@ -76,6 +69,8 @@ def _tried(case: Case, account: Account, way: _Way) -> Said:
     times = ", ".join(f"{step} {seconds * 1000:.0f} ms" for step, seconds in tried.seconds.items())
     if tried.ok:
         return passed(f"{account.name} logs in at {way.name}: {times}")
+    if tried.step == "AUTH" and not tried.code and _excepted(case.machine, way):
+        return skipped(f"{way.name}: this machine is among smtpd_sasl_exceptions_networks, and is offered no login: {times}", _ELSEWHERE)
     answer = (f"{tried.code} " if tried.code else "") + tried.text.partition("\n")[0]
     asked = _by_daemon(case, account, way.caller) if tried.step == "AUTH" and tried.code else None
     said = f"; the daemon says {asked}" if asked is not None else ""
@@ -83,11 +78,18 @@ def _tried(case: Case, account: Account, way: _Way) -> Said:
     return failed(cause, _remedy(case, account, tried, asked))
 
 
+def _excepted(machine: Machine, way: _Way) -> bool:
+    """Networks that are offered no login there, such as those that may send without: whether ours is one, the refusal has told."""
+    postfix = machine.postfix
+    service = next((one for one in postfix.logins() if f"smtpd of {one.name}" in way.name), None) if postfix is not None else None
+    return postfix is not None and service is not None and postfix.value("smtpd_sasl_exceptions_networks", service) != ""
+
+
 def _remedy(case: Case, account: Account, tried: Tried, asked: str | None) -> str:
     if asked == _ACCEPTED:
         return "look at the mail server's log: the daemon accepts this login when it is asked directly"
-    if tried.step == "AUTH" and tried.code:
-        return case.command(f"test {account.name} --trace")
+    if tried.step == "AUTH" and tried.code and case.settings is not None:
+        return case.command(f"test {shlex.quote(account.name)} --trace")
     return "start the mail server" if tried.step == "connect" else "look at the mail server's log"
 
 

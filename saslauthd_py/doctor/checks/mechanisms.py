@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shlex
 from collections.abc import Iterator
 
 from saslauthd_py.control import client
@@ -20,6 +21,12 @@ from saslauthd_py.mta.smtpd_conf import SaslConf
 
 BY_PASSWORD = ("PLAIN", "LOGIN")
 """What a daemon that is given a password can serve, and no other."""
+
+_WITHOUT = ("GSSAPI", "GSS-SPNEGO", "EXTERNAL", "ANONYMOUS")
+"""What needs no password of an account, so that it goes well beside a daemon."""
+
+_SECRET_PLUGINS = ("crammd5", "digestmd5", "ntlm", "otp", "passdss", "scram", "srp")
+"""Plugins of Cyrus SASL that read a stored password by themselves (auxprop)."""
 
 _NO_TLS = ("", "none")
 _SECONDS = 2.0
@@ -55,11 +62,11 @@ def _libsasl(sasl: SaslConf, machine: Machine, plugins: tuple[str, ...], prefix:
         return
     wanted = f"in {sasl.path}: {prefix}mech_list: {' '.join(BY_PASSWORD)}"
     if sasl.mechanisms is None:
-        yield failed(
-            f"{sasl.path} has no {prefix}mech_list: whatever plugin is installed is offered, CRAM-MD5 and SCRAM too, and fails", wanted
-        )
+        if more := _more(plugins):
+            cause = f"{sasl.path} has no {prefix}mech_list: whatever plugin is installed is offered ({', '.join(more)} too), and fails"
+            yield failed(cause, wanted)
         return
-    if beyond := [name for name in sasl.mechanisms if name not in BY_PASSWORD]:
+    if beyond := [name for name in sasl.mechanisms if name not in (*BY_PASSWORD, *_WITHOUT)]:
         names = ", ".join(beyond)
         yield failed(
             f"{sasl.path}: {prefix}mech_list offers {names}: saslauthd is given passwords, and can do PLAIN and LOGIN only", wanted
@@ -77,11 +84,17 @@ def _plugin(mechanism: str, directories: tuple[str, ...]) -> bool:
     return any(glob.glob(f"{glob.escape(directory)}/lib{mechanism.lower()}.so*") for directory in directories)
 
 
+def _more(directories: tuple[str, ...]) -> list[str]:
+    return [name for name in _SECRET_PLUGINS if any(glob.glob(f"{glob.escape(directory)}/lib{name}.so*") for directory in directories)]
+
+
 def _unread(sasl: SaslConf) -> Iterator[Said]:
     """Another file of that name that an admin may take for the one that counts."""
     for path in sasl.elsewhere:
         if smtpd_conf.read(path) != sasl.options:
-            yield warned(f"{path} says otherwise, and is not read: {sasl.path} is", f"rm {path}, or make it a link to {sasl.path}")
+            yield warned(
+                f"{path} says otherwise, and is not read: {sasl.path} is", f"rm {shlex.quote(path)}, or make it a link to {sasl.path}"
+            )
 
 
 def _of_service(postfix: Postfix, service: Service) -> Iterator[Said]:

@@ -25,6 +25,9 @@ _MODULES = (
 )
 _LINE = re.compile(r"(?P<dash>-?)(?P<type>auth|account|password|session)\s+(?P<control>\[[^\]]*\]|\S+)\s+(?P<module>\S+)")
 _INCLUDE = re.compile(r"@include\s+(?P<file>\S+)")
+_LINES = "printf '%s\\n' 'auth required pam_unix.so' 'account required pam_unix.so'"
+"""What conf/pam.d/smtp has, for whoever has no such directory at hand."""
+
 _TYPES = ("auth", "account")
 _DEEPEST = 16
 
@@ -58,7 +61,7 @@ def _backend(case: Case, name: str, backend: PamSettings) -> Iterator[Said]:
         if path is None:
             wanted = " or ".join(f"/etc/pam.d/{one}" for one in names) or f"a file for service {service}"
             cause = f"backend {name}: there is no {wanted}, so every {service} login is refused"
-            yield failed(cause, f"install -m 644 conf/pam.d/smtp /etc/pam.d/{names[0] if names else service}")
+            yield failed(cause, f"{_LINES} > /etc/pam.d/{names[0] if names else service}")
         else:
             yield from _stack(name, path)
 

@@ -30,7 +30,7 @@ def find(case: Case) -> Iterator[Said]:
 def _tried(case: Case, target: Target) -> Said:
     caller = target.caller
     if caller.is_tcp:
-        return _over_tcp(target)
+        return _over_tcp(case, target)
     try:
         reached = reach(caller.path, caller.who, caller.root)
     except NotPermitted as error:
@@ -42,11 +42,11 @@ def _tried(case: Case, target: Target) -> Said:
     return closed_ways.diagnosed(case, target, reached)
 
 
-def _over_tcp(target: Target) -> Said:
+def _over_tcp(case: Case, target: Target) -> Said:
     where = target.caller.path.removeprefix("inet:")
     host, _, port = where.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
     except (OSError, ValueError) as error:
-        return failed(f"{target.caller.source} is {target.caller.path}, and nobody answers there: {error}", closed_ways.START)
+        return failed(f"{target.caller.source} is {target.caller.path}, and nobody answers there: {error}", case.start())
     return passed(f"{where} answers to {target}")

@@ -20,8 +20,8 @@ def find(case: Case) -> Iterator[Said]:
     if case.settings is None:
         yield skipped("the configuration cannot be used", case.command("config check"))
         return
-    callers: dict[str, Caller | None] = {target.caller.realm: target.caller for target in case.targets}
-    callers = callers or {"": None}
+    callers: dict[tuple[str, ...], Caller | None] = {(one.caller.realm, one.caller.realm_taken_off): one.caller for one in case.targets}
+    callers = callers or {(): None}
     faults = (*_collapsing(case, case.settings), *(said for caller in callers.values() for said in _of_caller(case, caller)))
     yield from faults
     if not faults:
@@ -58,10 +58,19 @@ def _of_caller(case: Case, caller: Caller | None) -> Iterator[Said]:
     if caller.realm and not bare.logins and without.logins:
         cause = f"{caller.name} sends a name without @ with realm {caller.realm}, which no [[route]] takes; without a realm one would"
         yield failed(cause, _no_local_domain(case, caller))
+    if (own := caller.realm_taken_off) and _logins(look_up(settings, f"{_BARE}@{own}", caller, None)) != _logins(
+        look_up(settings, f"{_BARE}@{own}", None, None)
+    ):
+        cause = f"{caller.name} takes its defaultdomain off a name: {_BARE}@{own} is asked for as {_BARE}, without a realm"
+        yield warned(cause, f'in {case.path}: [identity] default_realm = "{own}"; then {case.reload()}')
     if mine is not None and not mine.logins:
         wanted = sorted({realm or "(none)" for route in settings.route for realm in route.realm})
         cause = f"{mine}; the routes are for realms {', '.join(wanted)}"
         yield failed(cause, f'in {case.path}: add "{mine.identity.realm}" to a [[route]], or log in with another name')
+
+
+def _logins(found: Lookup) -> list[tuple[str, str]]:
+    return [(name, str(login)) for name, _, login in found.logins]
 
 
 def _no_local_domain(case: Case, caller: Caller) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 
-from saslauthd_py.doctor import postfix_lines
+from saslauthd_py.doctor import anew
 from saslauthd_py.doctor.case import Case, Target
 from saslauthd_py.doctor.said import Said, failed, passed, skipped, warned
 from saslauthd_py.mta import forked, processes
@@ -38,7 +39,7 @@ def _left_behind(case: Case, target: Target) -> Iterator[Said]:
             if reached.error == errno.EACCES and reach(caller.path, caller.who, caller.root).error != errno.EACCES:
                 lacking = ", ".join(group_name(gid) for gid in sorted(caller.who.groups - one.who.groups))
                 cause = f"{one.name}[{one.pid}] was started before its user came into group {lacking}, and may not open {caller.outside}"
-                yield failed(cause, postfix_lines.reload(case.machine.postfix))
+                yield failed(cause, anew.command(case.machine, caller))
         except NotPermitted as error:
             yield skipped(str(error), "run the doctor as root")
         except (forked.Hung, forked.Lost) as error:
@@ -66,12 +67,17 @@ def _too_wide(case: Case, target: Target) -> Iterator[Said]:
         group = group_name(target.caller.who.gid)
         keys = f'mode = "0660" and group = "{group}"'
         mend = (
-            f"in the [[listen]] of {case.path}: {keys}; then saslauthd-py reload" if case.listener(target.caller) else f"chmod o-w {path}"
+            f"in the [[listen]] of {case.path}: {keys}; then {case.reload()}"
+            if case.listener(target.caller)
+            else f"chmod o-w {shlex.quote(path)}"
         )
         yield warned(f"every user of this machine may try passwords at {path} (mode {stat.S_IMODE(mode):04o})", mend)
     for directory, found in _above(path):
         if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-            yield failed(f"everybody may put a socket of their own in the place of {path} and be given passwords", f"chmod o-w {directory}")
+            yield failed(
+                f"everybody may put a socket of their own in the place of {path} and be given passwords",
+                f"chmod o-w {shlex.quote(directory)}",
+            )
 
 
 def _above(path: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 
 from saslauthd_py import sasldb
-from saslauthd_py.config.settings import SasldbSettings
+from saslauthd_py.config.settings import SasldbSettings, ServerSettings
 from saslauthd_py.doctor import reading_only
 from saslauthd_py.doctor.case import Case
 from saslauthd_py.doctor.said import Said, failed, passed, warned
 from saslauthd_py.mta import forked
 from saslauthd_py.mta.forked import Json
+from saslauthd_py.mta.processes import group_name
 from saslauthd_py.privileges import Ids
 from saslauthd_py.sasldb import SasldbError
 
@@ -73,8 +75,17 @@ def _file(case: Case, path: str, backend: str | None) -> Iterator[Said]:
                 yield warned(f"{whose}: {path} ({kind}) holds {clear} passwords of {users} users in clear text", mend)
             yield passed(f"{path}: {kind}, {users} users")
         case _:
-            group = case.settings.server.group if case.settings is not None else "sasl"
-            yield failed(f"{whose}: {told}", f"chgrp {group} {path} && chmod 640 {path}, or name another file")
+            yield failed(f"{whose}: {told}", _opened(case, path))
+
+
+def _opened(case: Case, path: str) -> str:
+    """What lets the daemon read it, and takes it from nobody who may."""
+    server = case.settings.server if case.settings is not None else ServerSettings()
+    found = os.stat(path)
+    if not found.st_mode & stat.S_IRGRP or found.st_gid == 0:
+        return f"chgrp {server.group} {shlex.quote(path)} && chmod g+r {shlex.quote(path)}, or name another file"
+    theirs = group_name(found.st_gid)
+    return f'usermod -aG {theirs} {server.user} (where root starts `serve`: [server] group = "{theirs}"), then {case.restart()}'
 
 
 def _counted(path: str, ids: Ids | None) -> Json:
