@@ -94,11 +94,12 @@ class Member:
 
     def account(self, name: Identity) -> str:
         """What this backend calls the account, as `identity.account` makes it: where it ignores realms, one for all of them (rule B1)."""
-        return _account(self.login, name)
+        return _account(self.login, name.local, name.realm)
 
 
 @lru_cache(maxsize=4096)
-def _account(login: str, name: Identity) -> str:  # asked for several times a login
+def _account(login: str, local: str, realm: str) -> str:  # asked for several times a login
+    name = Identity(local, realm)
     try:
         return identity.account(identity.render(login, name))
     except InvalidIdentity:  # too long for any account there
@@ -136,6 +137,8 @@ class Route:
 
     def accounts(self, name: Identity) -> tuple[str, ...]:
         """What its backends call the account, each name once: one guess counts against all of them."""
+        if len(self.members) == 1:
+            return (self.members[0].account(name),)
         return tuple(dict.fromkeys([member.account(name) for member in self.members]))
 
 
@@ -152,7 +155,10 @@ class Routes:
         Raises InvalidIdentity for a realm that is no domain name.
         """
         folded = fold_realm(realm)
-        return next((route for route in self._routes if route.takes(folded, service, listener)), None)
+        for route in self._routes:
+            if route.takes(folded, service, listener):
+                return route
+        return None
 
     def of_listener(self, listener: str) -> tuple[Route, ...]:
         """Those that may take a login there, in their order."""

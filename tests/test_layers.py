@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config.legacy",),
     ("config.load",),
     ("privileges",),  # it says who a listener's owner is
-    ("queue", "generations", "stamps"),
+    ("queue", "generations", "stamps", "waits"),
     ("store", "sasldb", "password_lines", "listeners", "notify", "hashing", "workers", "remote"),
     ("keying", "watching", "standings"),  # SCRAM keys of stored credentials; indexes of files that others write; answers of workers
     ("monitor",),  # it binds listeners and notifies
@@ -48,7 +48,7 @@ ONLY_FOR = {
     "config.legacy": {"cli", "config.load"},
     "backends": {"app"},
 }
-WITH_TRIO = {"queue", "hashing", "workers", "remote", "watching", "standings"}
+WITH_TRIO = {"queue", "waits", "hashing", "workers", "remote", "watching", "standings"}
 WITH_TRIO |= {unit for unit, level in LEVELS.items() if level >= LEVELS["backends"]} - {"transfer"}
 BANNED_NAMES = {"utils", "helpers", "common", "base", "core", "types"}
 MAX_LINES = 400

@@ -34,6 +34,9 @@ from saslauthd_py.notify import Notifier
 
 _logger = logging.getLogger(__name__)
 
+COLLECT_AFTER = 20_000
+"""Objects that are alive more than before, when the collector looks for cycles: a login leaves none, and Python's own 700 are some ten."""
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """They are blocked until there is somebody who knows what to do with them."""
 
@@ -175,6 +178,7 @@ class Daemon:
         with trio.open_signal_receiver(*SIGNALS) as signals:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             gc.collect()
+            gc.set_threshold(COLLECT_AFTER)
             gc.freeze()  # what lives as long as the daemon is never walked again: a full collection is a pause for every login
             self._say_serving()
             async for number in signals:

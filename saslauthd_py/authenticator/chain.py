@@ -55,7 +55,8 @@ async def prove(route: Route, attempt: Attempt, entry: Entry, admission: Admissi
         await member.queue.enter(call(member, attempt, admission, urgent=attempt.urgent))
         try:
             try:
-                verdict = _unserved(member, attempt.service) or await _put(member, member.backend.verify_password(attempt))
+                refused = _unserved(member, attempt.service) if member.services else None
+                verdict = refused or await _put(member, member.backend.verify_password(attempt))
             except trio.Cancelled:
                 entry.judged |= member.slow_to_refuse
                 raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 
 import trio
 
@@ -21,6 +23,8 @@ from saslauthd_py.keys import Hash
 from saslauthd_py.routing import Member, Route
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Verdict
 
+_logger = logging.getLogger(__name__)
+
 
 class Authenticator:
     """Decides for all listeners. `nursery` owns the flights: who asked may be cancelled, a proof goes on and is remembered.
@@ -35,11 +39,29 @@ class Authenticator:
         self._flights = Flights(grounds, nursery, deadline)
         self._decoys = Decoys(grounds.routes)
 
-    async def verify(self, question: Question, *, stays: bool = False) -> Decision:
-        """Decide, within the deadline. Never raises for what clients or backends do. Cancelled, it leaves the proof to others.
+    def begin(self, question: Question, decided: Callable[[Decision | None], None]) -> bool:
+        """`verify` for who has no task: `decided` is told, at once or later, and never raises; None: the daemon is stopping.
 
-        `stays`: the running task is cancelled when `nursery` is, and not before: it needs no other one to make a proof in.
+        False: this takes more than a proof made anew, so `verify` must be asked.
         """
+        attempt, cache = question.attempt, self._grounds.cache
+        now = cache.clock()
+        route = self._route(attempt.identity, attempt.service, question.listener) if question.authzid is None and cache.look(now) else None
+        if route is None or cache.find(question.key, now) is not None:
+            return False
+
+        def landed(heard: Heard[Verdict] | None) -> None:
+            decision = None
+            try:
+                decision = None if heard is None else self._concluded(question, route, heard)
+            except Exception:
+                _logger.exception("bug while a login was decided; it is not answered")
+            decided(decision)
+
+        return self._flights.begin(question, route, landed)
+
+    async def verify(self, question: Question) -> Decision:
+        """Decide, within the deadline. Never raises for what clients or backends do. Cancelled, it leaves the proof to others."""
         attempt, cache = question.attempt, self._grounds.cache
         now = cache.clock()
         sure = cache.look(now)
@@ -52,7 +74,7 @@ class Authenticator:
         steps.looked(cache, proof, sure=sure)
         if proof is not None:
             return await self._from_cache(question, proof, route)
-        return self._concluded(question, route, await self._flights.join(question, route, sure=sure, stays=stays))
+        return self._concluded(question, route, await self._flights.join(question, route, sure=sure))
 
     async def find_keys(self, sought: Sought, function: Hash) -> KeyedLogin:
         """Begin a login in which no secret is sent. Never raises for what clients or backends do. Cancelled, it has cost nothing."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import trio
@@ -16,6 +17,7 @@ from saslauthd_py.admission import Entry
 from saslauthd_py.authenticator import chain
 from saslauthd_py.authenticator.chain import Heard
 from saslauthd_py.authenticator.comparing import Comparing
+from saslauthd_py.authenticator.crew import Crew
 from saslauthd_py.authenticator.question import Grounds, Question, late
 from saslauthd_py.backend import Address, Attempt
 from saslauthd_py.cache import Proof
@@ -31,50 +33,88 @@ _TRIES = 3
 _Name = tuple[bytes, Address | None, tuple[int, ...]]
 
 
+Landed = Callable[[Heard[Verdict] | None], None]
+"""Is told what a flight has found out; None: it was ended, and so is everything. Never raises."""
+
 _STOPPING: Heard[Verdict] = Heard(Unavailable("the daemon is stopping"))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Flight:
+    """A proof in the making. `landed` is told first, then `done` is set for those who joined."""
+
+    name: _Name
     question: Question
     route: Route
     entry: Entry
+    landed: Landed | None = None
     heard: Heard[Verdict] = _STOPPING
     done: trio.Event = field(default_factory=trio.Event)
 
 
 class Flights:
-    """All that are in the air. `nursery` owns them; each may take `deadline` seconds, from its first question on."""
+    """All that are in the air. `nursery` owns them; each may take `deadline` seconds, from its first question on.
+
+    Implements `crew.Duty`.
+    """
 
     def __init__(self, grounds: Grounds, nursery: trio.Nursery, deadline: float) -> None:
         self._cache = grounds.cache
         self._admission = grounds.admission
-        self._nursery = nursery
         self._deadline = deadline
         self._flights: dict[_Name, _Flight] = {}
         self._comparing = Comparing(nursery, deadline)
+        self._crew: Crew[_Flight] = Crew(nursery, deadline, self)
 
-    async def join(self, question: Question, route: Route, *, sure: bool, stays: bool) -> Heard[Verdict]:
+    def begin(self, question: Question, route: Route, landed: Landed) -> bool:
+        """Begin a flight for this question, as `join` would, and have `landed` told. False: there is one, which `join` may wait for."""
+        name = self._name(question, route)
+        if name in self._flights:
+            return False
+        entry = self._entered(question, route)
+        if entry.refused:
+            landed(Heard(entry.refused))
+        else:
+            self._begin(_Flight(name, question, route, entry, landed))
+        return True
+
+    async def join(self, question: Question, route: Route, *, sure: bool) -> Heard[Verdict]:
         """What a flight for this question finds out: the one in the air if it is `sure` that the account has not changed since, else a new
         one. Its verdict is counted, and judged by the credential's rules; whom the login may act as is not looked at.
 
-        It comes within the deadline. `stays`: the running task is cancelled with the nursery and not before, so a new flight is its own.
+        It comes within the deadline.
         """
-        name = question.key, question.attempt.address, (self._cache.flushes, *_generations(route, question.attempt.identity))
+        name = self._name(question, route)
         flight = self._flights.get(name) if sure else None
         if flight is not None:
             return await self._ride(flight, question)
-        entry = self._admission.enter(question.attempt, route.accounts(question.attempt.identity))
-        steps.entered(entry)
+        entry = self._entered(question, route)
         if entry.refused:
             return Heard(entry.refused)
-        flight = self._flights[name] = _Flight(question, route, entry)
-        if stays:
-            await self._fly(name, flight)
-        else:
-            self._nursery.start_soon(self._fly, name, flight)
-            await flight.done.wait()
+        flight = _Flight(name, question, route, entry)
+        self._begin(flight)
+        await flight.done.wait()
         return flight.heard
+
+    async def do(self, flight: _Flight, /) -> None:
+        """As `Duty.do`."""
+        try:
+            heard = await self._prove(flight)
+        except Exception:
+            self._fault(flight)
+        else:
+            self._conclude(flight, heard)
+        self._land(flight, flight.heard)
+        self._comparing.begin(flight.question, flight.route, flight.heard)
+
+    def late(self, flight: _Flight, /) -> None:
+        """As `Duty.late`."""
+        self._conclude(flight, self._late(flight.route))
+        self._land(flight, flight.heard)
+
+    def stopped(self, flight: _Flight, /) -> None:
+        """As `Duty.stopped`."""
+        self._land(flight, None)
 
     async def _ride(self, flight: _Flight, question: Question) -> Heard[Verdict]:
         trace.note("joined")
@@ -82,30 +122,43 @@ class Flights:
             await flight.done.wait()
             answer = flight.heard.answer
             if isinstance(answer, Accepted) and not answer.replayable:
-                return await self.join(question, flight.route, sure=False, stays=False)
+                return await self.join(question, flight.route, sure=False)
             return flight.heard
         return self._late(flight.route)
+
+    def _name(self, question: Question, route: Route) -> _Name:
+        return question.key, question.attempt.address, (self._cache.flushes, *_generations(route, question.attempt.identity))
+
+    def _entered(self, question: Question, route: Route) -> Entry:
+        entry = self._admission.enter(question.attempt, route.accounts(question.attempt.identity))
+        steps.entered(entry)
+        return entry
 
     def _late(self, route: Route) -> Heard[Verdict]:
         return Heard(late(self._deadline), route.members[0])
 
-    async def _fly(self, name: _Name, flight: _Flight) -> None:
+    def _begin(self, flight: _Flight) -> None:
+        self._flights[flight.name] = flight
+        self._crew.begin(flight)
+
+    def _conclude(self, flight: _Flight, heard: Heard[Verdict]) -> None:
         try:
-            with trio.CancelScope(deadline=trio.current_time() + self._deadline) as scope:
-                heard = await self._prove(flight)
-            if scope.cancelled_caught:
-                heard = self._late(flight.route)
             verdict = self._admission.settle(flight.entry, _permit(flight.question.attempt, heard))
             steps.settled(flight.entry, verdict)
             flight.heard = heard if verdict is heard.answer else replace(heard, answer=verdict)
         except Exception:
-            _logger.exception("bug while a login was decided; it is answered as unavailable, and counts as an attempt")
-            flight.heard = Heard(Unavailable("bug, see the traceback"), flight.route.members[0])
-        finally:
-            if self._flights.get(name) is flight:
-                del self._flights[name]
-            flight.done.set()
-        self._comparing.begin(flight.question, flight.route, flight.heard)
+            self._fault(flight)
+
+    def _fault(self, flight: _Flight) -> None:
+        _logger.exception("bug while a login was decided; it is answered as unavailable, and counts as an attempt")
+        flight.heard = Heard(Unavailable("bug, see the traceback"), flight.route.members[0])
+
+    def _land(self, flight: _Flight, heard: Heard[Verdict] | None) -> None:
+        if self._flights.get(flight.name) is flight:
+            del self._flights[flight.name]
+        if flight.landed is not None:
+            flight.landed(heard)
+        flight.done.set()
 
     async def _prove(self, flight: _Flight) -> Heard[Verdict]:
         question, route = flight.question, flight.route

@@ -10,7 +10,10 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import trio
 
@@ -63,6 +66,14 @@ class Dialect:
     span: Callable[[bytes], int]
     read: Callable[[bytes], Attempt | Refusal | None]
     exact: bool = False
+
+
+class _Asked(NamedTuple):
+    """A request that is being decided. `at`: when it was asked, by trio's clock."""
+
+    connection: Connection
+    question: Question
+    at: float
 
 
 class OneRequestPort:
@@ -199,30 +210,69 @@ class OneRequestPort:
     def _read(self, connection: Connection) -> None:
         """Ask what the bytes so far ask, if they are whole."""
         match self._dialect.read(connection.frame):
-            case None:
-                self._wait(connection)
-            case Refusal(why, login):
-                self._answer(connection, self._dialect.no, more=True)
-                self._front.record.refused(why, self.path, connection.peer, login)
             case Attempt() as attempt:
                 connection.state = State.VERDICT
                 self._front.loop.connections.complete(connection)
                 question = Question(attempt, self.path, self._inline.key(connection.frame))
-                self._front.nursery.start_soon(self._serve, connection, question)
+                copy_context().run(self._ask, connection, question)
+            case Refusal(why, login):
+                self._answer(connection, self._dialect.no, more=True)
+                self._front.record.refused(why, self.path, connection.peer, login)
+            case None:
+                self._wait(connection)
 
     def _wait(self, connection: Connection) -> None:
         due = DRAIN if connection.state is State.DRAINED else self._settings.deadline
         self._front.loop.park(connection, connection.arrived + due)
 
-    async def _serve(self, connection: Connection, question: Question) -> None:
-        """One request by a task of the front's own: decided within the deadline, answered at its time, or closed."""
+    def _ask(self, connection: Connection, question: Question) -> None:
+        """In a context of its own, which is that of the login from now on."""
         request_id.begin()
-        began, attempt = trio.current_time(), question.attempt
+        asked = _Asked(connection, question, trio.current_time())
+
+        def decided(decision: Decision | None) -> None:
+            self._decided(asked, decision)
+
+        if not self._front.authenticator.begin(question, decided):
+            self._front.nursery.start_soon(self._verify, asked)
+
+    async def _verify(self, asked: _Asked) -> None:
+        """One request by a task of the front's own."""
+        decision = None
         try:
-            decision = await self._front.authenticator.verify(question, stays=True)
-            asked = Asked(attempt.service, self.path, attempt.address, trio.current_time() - began)
-            self._front.record.decision(decision, asked, connection.peer)
-            await self._deliver(connection, decision, began, address_known=attempt.address is not None)
+            decision = await self._front.authenticator.verify(asked.question)
+        except Exception:
+            self.fault()
+        finally:
+            self._decided(asked, decision)
+
+    def _decided(self, asked: _Asked, decision: Decision | None) -> None:
+        """Answer it, at once or at its time; None: nobody can."""
+        connection, attempt = asked.connection, asked.question.attempt
+        try:
+            if decision is None:
+                self._front.loop.close(connection)
+                return
+            seconds = trio.current_time() - asked.at
+            self._front.record.decision(decision, Asked(attempt.service, self.path, attempt.address, seconds), connection.peer)
+            if isinstance(decision.verdict, Accepted):
+                self._answer(connection, self._dialect.ok, more=False)
+            else:
+                self._front.nursery.start_soon(self._deliver, asked, decision.verdict)
+        except Exception:
+            self.fault()
+            self._front.loop.close(connection)
+
+    async def _deliver(self, asked: _Asked, refused: Rejected | UnknownUser | Unavailable) -> None:
+        """What is no yes is answered at its time, or closed."""
+        connection = asked.connection
+        try:
+            if isinstance(refused, Unavailable):
+                await trio.sleep_until(asked.at + OUTAGE_DELAY)
+            else:
+                known = asked.question.attempt.address is not None
+                await self._held.until_due(asked.at, address_known=known, hold=refused.hold)
+                self._answer(connection, self._dialect.no, more=False)
         except Exception:
             self.fault()
             self._front.loop.close(connection)
@@ -230,22 +280,11 @@ class OneRequestPort:
             if connection.state is State.VERDICT:
                 self._front.loop.close(connection)
 
-    async def _deliver(self, connection: Connection, decision: Decision, began: float, *, address_known: bool) -> None:
-        match decision.verdict:
-            case Accepted():
-                self._answer(connection, self._dialect.ok, more=False)
-            case Unavailable():
-                await trio.sleep_until(began + OUTAGE_DELAY)
-            case Rejected(hold=hold) | UnknownUser(hold=hold):
-                await self._held.until_due(began, address_known=address_known, hold=hold)
-                self._answer(connection, self._dialect.no, more=False)
-
     def _answer(self, connection: Connection, text: bytes, *, more: bool) -> None:
         """Reply, and close; where bytes of the client are not all read, or `more` may come, throw them away first (rule E6)."""
         connection.reply(text)
         client, unread = connection.client, more
         try:
-            client.shutdown(socket.SHUT_WR)
             for _ in range(_DRAIN_READS):
                 if not client.recv(READ, NOW):  # it has closed its end
                     unread = False
@@ -256,6 +295,8 @@ class OneRequestPort:
         except OSError:
             unread = False
         if unread:
+            with suppress(OSError):  # it has gone
+                client.shutdown(socket.SHUT_WR)
             connection.arrived = trio.current_time()
             self._wait(connection)
         else:

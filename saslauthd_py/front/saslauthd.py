@@ -26,12 +26,12 @@ class _Reading:
 
     def read(self, data: bytes) -> Attempt | Refusal | None:
         match wire.parse(data, self.limits):
-            case None:
-                return None
-            case wire.BadRequest() as bad:
-                return Refusal(bad.value)
             case wire.Request() as request:
                 return self._attempt(request)
+            case wire.BadRequest() as bad:
+                return Refusal(bad.value)
+            case None:
+                return None
 
     def _attempt(self, request: wire.Request) -> Attempt | Refusal:
         try:

@@ -60,6 +60,10 @@ class BadRequest(Enum):
     EMPTY_PASSWORD = "empty password"  # noqa: S105 - a complaint, not a password
 
 
+_NEVER_EMPTY = {0: BadRequest.EMPTY_LOGIN, 1: BadRequest.EMPTY_PASSWORD}
+"""By the field's place."""
+
+
 def span(data: bytes) -> int:
     """Where the fourth field ends in `data`; 0 while it is not there. No limit is judged: for data that is bounded already.
 
@@ -82,19 +86,21 @@ def parse(data: bytes, limits: Limits = LIMITS) -> Request | BadRequest | None:
     """
     fields: list[bytes] = []
     at = 0
-    while len(fields) < _FIELDS:
-        head = data[at : at + _COUNT]
-        size = int.from_bytes(head, "big") if len(head) == _COUNT else 0
+    for index in range(_FIELDS):
+        begin = at + _COUNT
+        size = data[at] << 8 | data[at + 1] if begin <= len(data) else 0
         if size > limits.field:
             return BadRequest.FIELD_TOO_LONG
-        end = at + _COUNT + size
-        if end + _COUNT * (_FIELDS - 1 - len(fields)) > limits.request:
+        end = begin + size
+        if end + _COUNT * (_FIELDS - 1 - index) > limits.request:
             return BadRequest.REQUEST_TOO_LONG
-        if len(head) < _COUNT or end > len(data):
+        if end > len(data):
             return None
-        field = data[at + _COUNT : end]
-        if bad := _judge(field, len(fields)):
-            return bad
+        field = data[begin:end]
+        if b"\0" in field:
+            return BadRequest.NUL  # the original's C strings end there: "good\0x" would be verified as "good"
+        if not field and index in _NEVER_EMPTY:
+            return _NEVER_EMPTY[index]
         fields.append(field)
         at = end
     login, secret, service, realm = fields
@@ -127,16 +133,6 @@ def parse_reply(data: bytes) -> bytes | None:
         return None
     end = _COUNT + int.from_bytes(data[:_COUNT], "big")
     return data[_COUNT:end] if end <= len(data) else None
-
-
-def _judge(field: bytes, index: int) -> BadRequest | None:
-    if b"\0" in field:
-        return BadRequest.NUL  # the original's C strings end there: "good\0x" would be verified as "good"
-    if not field and index == 0:
-        return BadRequest.EMPTY_LOGIN
-    if not field and index == 1:
-        return BadRequest.EMPTY_PASSWORD
-    return None
 
 
 def _fifth(data: bytes, at: int, limits: Limits) -> bytes:

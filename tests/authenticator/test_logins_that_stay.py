@@ -1,4 +1,4 @@
-"""Logins whose task nobody cancels make their proof in it: for all others nothing is different."""
+"""Logins that have no task of their own are told what was decided: for all others nothing is different."""
 
 from __future__ import annotations
 
@@ -16,19 +16,30 @@ from tests.front.fronts import ScriptedBackend
 ALICE = Identity("alice", "example.test")
 
 
-async def ask(it: Desk, decisions: list[Decision], *, stays: bool = True, authzid: Identity | None = None) -> None:
+async def ask(it: Desk, decisions: list[Decision], *, told: bool = True, authzid: Identity | None = None) -> None:
+    """As the front does. `told`: begun, where that can be, and waited for; else verified in this task."""
     question = Question(Attempt(ALICE, Secret(b"pw1"), "smtp"), "/run/0", b"key", authzid)
-    decisions.append(await it.authenticator.verify(question, stays=stays))
+    decided = trio.Event()
+
+    def tell(decision: Decision | None) -> None:
+        assert decision is not None
+        decisions.append(decision)
+        decided.set()
+
+    if told and it.authenticator.begin(question, tell):
+        await decided.wait()
+    else:
+        decisions.append(await it.authenticator.verify(question))
 
 
-async def test_c8_login_that_joins_one_that_stays_is_verified_with_it(autojump_clock: MockClock) -> None:
+async def test_c8_login_that_joins_one_without_a_task_is_verified_with_it(autojump_clock: MockClock) -> None:
     backend = ScriptedBackend(gate=trio.Event())
     decisions: list[Decision] = []
     async with desk(users=backend) as it, trio.open_nursery() as nursery:
         nursery.start_soon(ask, it, decisions)
         await wait_all_tasks_blocked()
         with trio.move_on_after(1):
-            await ask(it, decisions, stays=False)
+            await ask(it, decisions, told=False)
         assert decisions == []
         for _ in range(3):
             nursery.start_soon(ask, it, decisions)
@@ -39,7 +50,7 @@ async def test_c8_login_that_joins_one_that_stays_is_verified_with_it(autojump_c
     assert len(backend.asked) == 1
 
 
-async def test_login_that_stays_and_those_that_join_it_are_answered_at_its_deadline(autojump_clock: MockClock) -> None:
+async def test_login_without_a_task_and_those_that_join_it_are_answered_at_its_deadline(autojump_clock: MockClock) -> None:
     backend = ScriptedBackend(gate=trio.Event())
     decisions: list[Decision] = []
     began = trio.current_time()
@@ -86,3 +97,15 @@ async def test_refusal_whose_work_takes_longer_than_the_deadline_is_an_outage(au
         await ask(it, decisions, authzid=Identity("bob", "example.test"))
     assert trio.current_time() - began == 8.0
     assert decisions[0].verdict == Unavailable("no answer within 8 s")
+
+
+async def test_login_without_a_task_is_told_when_nobody_can_decide_it_any_more(autojump_clock: MockClock) -> None:
+    backend = ScriptedBackend(gate=trio.Event())
+    told: list[Decision | None] = []
+    async with desk(users=backend) as it:
+        question = Question(Attempt(ALICE, Secret(b"pw1"), "smtp"), "/run/0", b"key")
+        assert it.authenticator.begin(question, told.append)
+        await wait_all_tasks_blocked()
+        assert not it.authenticator.begin(question, told.append)
+        assert told == []
+    assert told == [None]

@@ -14,11 +14,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from saslauthd_py.backends.ldap import pool, standing
 from saslauthd_py.backends.ldap.connection import TooMuch
 from saslauthd_py.backends.ldap.directory import Answer, DirectoryFailed, LinkLost
-from saslauthd_py.backends.ldap.link import LinkBroken
+from saslauthd_py.backends.ldap.link import LinkBroken, Silent
 from saslauthd_py.backends.ldap.opening import Manner
 from saslauthd_py.backends.ldap.server import Server, Unreachable
 from saslauthd_py.backends.ldap.servers import Servers
 from saslauthd_py.config.settings.ldap import LdapSettings
+from saslauthd_py.secret import Secret
 from saslauthd_py.wire.ldap import BindRequest, SearchRequest, ber
 from tests.backends.ldap_wires import (
     A_BIND,
@@ -28,6 +29,7 @@ from tests.backends.ldap_wires import (
     DONE,
     WRONG,
     Fake,
+    Part,
     Peer,
     asked,
     bind,
@@ -289,6 +291,42 @@ async def test_links_that_are_dropped_by_the_very_request_cost_no_login(tmp_path
         for _ in range(4):
             assert (await server.ask(search())).result.code == 0
             assert (await server.bind(bind())).result.code == 0
+
+
+async def test_g3_link_on_which_a_server_says_more_than_it_was_asked_is_not_used_again(tmp_path: Path) -> None:
+    for more in (result(2, BIND), result(2, BIND)[:5]):
+        fake = Fake(tmp_path / "ldapi", _talkative(more))
+        async with asked(fake) as server:
+            assert (await server.bind(bind())).result.code == 0
+            assert (await server.bind(bind())).result.code == 0
+            assert len(fake.peers) == 2
+
+
+def _talkative(more: bytes) -> Part:
+    async def talk(peer: Peer) -> None:
+        number, _ = await peer.request()
+        await peer.say(result(number, BIND), more)
+        await silence(peer)
+
+    return talk
+
+
+async def test_secret_that_the_socket_does_not_take_at_once_is_sent_whole(tmp_path: Path) -> None:
+    fake = Fake(tmp_path / "ldapi", serving)
+    async with asked(fake) as server:
+        for _ in range(2):
+            assert (await server.bind(BindRequest(b"uid=alice", Secret(b"x" * 900_000)))).result.code == 0
+        assert len(fake.peers) == 1
+        assert fake.peers[0].last.endswith(b"x" * 900_000)
+
+
+async def test_bind_of_a_secret_that_a_server_does_not_read_is_cut_off_in_time(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async def deaf(peer: Peer) -> None:
+        await trio.sleep(10 * T)
+
+    async with asked(Fake(tmp_path / "ldapi", deaf)) as server:
+        failed, said, seconds = await failing(server, BindRequest(b"uid=alice", Secret(b"x" * 900_000)))
+        assert (failed, said, seconds) == (Silent, "no answer within 5 s", T)
 
 
 async def test_link_that_nobody_has_used_for_long_is_not_trusted(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from saslauthd_py.backends.ldap.waits import Waits
+from saslauthd_py.waits import Waits
 from tests.backends.ldap_wires import connected, search
 
 
@@ -63,10 +63,13 @@ async def test_closed_waits_keep_their_timer_as_long_as_somebody_waits(autojump_
     assert trio.current_time() - began == 5.0, "a timer that nobody needs holds up nothing"
 
 
-async def test_searches_of_one_turn_leave_together() -> None:
+async def test_search_leaves_at_once_and_those_that_come_while_it_is_under_way_leave_together() -> None:
     async with connected() as (connection, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(connection.ask, search("first"))
+        await trio.lowlevel.checkpoint()
         for name in ("one", "two", "three"):
             nursery.start_soon(connection.ask, search(name))
+        assert b"first" in await peer.stream.receive_some(65536)
         sent = await peer.stream.receive_some(65536)
         assert all(name in sent for name in (b"one", b"two", b"three"))
         nursery.cancel_scope.cancel()

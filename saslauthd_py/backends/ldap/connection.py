@@ -8,7 +8,7 @@ from contextlib import suppress
 import trio
 
 from saslauthd_py.backends.ldap.link import Link, LinkBroken, Silent
-from saslauthd_py.backends.ldap.waits import Waiter, Waits
+from saslauthd_py.waits import Parked, Waits
 from saslauthd_py.wire.ldap import (
     MAX_NUMBER,
     NOTICE_OF_DISCONNECTION,
@@ -73,27 +73,26 @@ class Reply:
         self.entries = entries
 
 
-class _Asked:
-    """A request under way. `size`: the bytes of the answers that are not the last; `too_much`: one of them is over what one may have."""
+class _Asked(Parked):
+    """A request under way, and the task that is parked until it is answered. `size`: the bytes of the answers that are not the last.
 
-    __slots__ = ("entries", "last", "result", "size", "too_much", "waiter", "waits")
+    `too_much`: one of them is over what one may have.
+    """
 
-    def __init__(self, last: type[Result], waits: Waits) -> None:
+    __slots__ = ("entries", "last", "result", "size", "too_much")
+
+    def __init__(self, last: type[Result], task: trio.lowlevel.Task | None) -> None:
+        super().__init__(task)
         self.last = last
-        self.waits = waits
-        self.waiter: Waiter = trio.lowlevel.current_task()
         self.entries: list[SearchResultEntry] = []
         self.size = 0
         self.too_much = False
         self.result: Result | None = None
 
-    def end(self) -> None:
-        """There is nothing more to wait for."""
-        self.waits.wake(self.waiter)
-
 
 class Connection:
-    """An open connection, introduced by the request with this `number`, 0 for none; the caller runs `serve`.
+    """An open connection, introduced by the request with this `number`, 0 for none. Many may `ask` at once, where the caller runs `serve`;
+    without that, one after the other may `ask_alone`.
 
     `lost`: why it is over, one line; empty: it is not. `heard`: when something last came, by trio's clock.
     """
@@ -108,11 +107,16 @@ class Connection:
         self._abandoned: dict[int, None] = {}
         self._held = 0
         self._unasked = 0
+        self._too_slow = False
 
     @property
     def idle(self) -> bool:
         """Nobody waits for an answer."""
         return not self._asked
+
+    def quiet(self) -> bool:
+        """Where nobody asks, and nobody runs `serve`: it is not over, and the server has said nothing."""
+        return not self.lost and not self._stream.pending and self._link.quiet()
 
     async def serve(self) -> None:
         """Until it is lost or closed. Never raises, but for cancellation, whatever the server does."""
@@ -132,29 +136,41 @@ class Connection:
         Raises LinkBroken: no answer will come; TooMuch; Silent: none has come in time. A bind that was cancelled or too slow is not over
         for the server: the caller closes the connection (rule G3).
         """
-        if self.lost:
-            raise LinkBroken(self.lost)
-        number = self._next_number()
-        message = encode(number, request)
-        asked = self._asked[number] = _Asked(LAST[type(request)], Waits() if waits is None else waits)
+        number, asked = self._send(request, trio.lowlevel.current_task())
+        waits = Waits() if waits is None else waits
+        waits.begin(asked, trio.current_time())
         try:
-            if asked.last is SearchResultDone:
-                self._link.send_soon(message)  # other logins' searches leave with it
-            else:
-                self._link.send(message)
-            in_time = await asked.waits.wait()
-        except LinkBroken as error:
-            self._end(str(error))
-            raise
+            await trio.lowlevel.wait_task_rescheduled(asked.give_up)
         except trio.Cancelled:
             self._abandon(number)
             raise
-        if not in_time:
+        finally:
+            waits.over(asked)
+        if not asked.in_time:
             self._abandon(number)
-            raise Silent(f"no answer within {asked.waits.seconds:g} s")
-        if asked.result is None:
-            raise (TooMuch if asked.too_much else LinkBroken)(self.lost)
-        return Reply(asked.result, tuple(asked.entries))
+            raise Silent(f"no answer within {waits.seconds:g} s")
+        return self._reply(asked)
+
+    async def ask_alone(self, request: Request, waits: Waits, now: float) -> Reply:
+        """As `ask`, but who asks reads the answer too, which spares the turn of a reader's task. `now`: trio's clock.
+
+        Cancelled or too slow, it is closed: an answer that comes late meets nobody (rule G3).
+        """
+        _, asked = self._send(request, None)
+        waits.begin(self, now)
+        try:
+            await self._receive(asked)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            waits.over(self)
+        return self._reply(asked)
+
+    def late(self, seconds: float, /) -> None:
+        """As `Wait.late`, of the request that is asked alone, or of a rest between two."""
+        self._too_slow = True
+        self.close(f"no answer within {seconds:g} s")
 
     def close(self, why: str = "closed") -> None:
         """Say good-bye and end it. Any number of times; whoever waits gets LinkBroken with `why`."""
@@ -163,14 +179,43 @@ class Connection:
                 self._link.send(encode(self._next_number(), UnbindRequest()))
             self._end(why)
 
-    async def _receive(self) -> None:
+    def _send(self, request: Request, task: trio.lowlevel.Task | None) -> tuple[int, _Asked]:
+        if self.lost:
+            raise LinkBroken(self.lost)
+        number = self._next_number()
+        message = encode(number, request)
+        asked = _Asked(LAST[type(request)], task)
+        try:
+            if self._asked:
+                self._link.send_soon(message)  # other logins' searches leave with it
+            else:
+                self._link.send(message)
+        except LinkBroken as error:
+            self._end(str(error))
+            raise
+        self._asked[number] = asked
+        return number, asked
+
+    def _reply(self, asked: _Asked) -> Reply:
+        if asked.result is not None:
+            return Reply(asked.result, tuple(asked.entries))
+        if self._too_slow:
+            raise Silent(self.lost)
+        raise (TooMuch if asked.too_much else LinkBroken)(self.lost)
+
+    async def _receive(self, until: _Asked | None = None) -> None:
+        """All that comes, or as long as that one has no answer."""
         try:
             self._take_all()
-            while not self.lost and (data := await self._link.receive()):
+            if until is not None and not self._link.all_sent:
+                await self._link.flush()
+            while not (self.lost or (until is not None and until.result is not None)):
+                data = await self._link.receive()
+                if not data:
+                    raise LinkBroken("ended the connection")
                 self.heard = trio.current_time()
                 self._stream.feed(data)
                 self._take_all()
-            self._end("ended the connection")
         except LinkBroken as error:
             self._end(str(error))
 
@@ -199,7 +244,7 @@ class Connection:
             self._held -= asked.size
             self._unasked = 0
             asked.result = answer
-            asked.end()
+            asked.wake()
         elif asked.last is not SearchResultDone or isinstance(answer, Result):
             raise LinkBroken("answers with another operation than it was asked for")
         else:
@@ -249,7 +294,7 @@ class Connection:
         self._link.close()
         asked, self._asked = self._asked, {}
         for each in asked.values():
-            each.end()
+            each.wake()
 
 
 def told(result: Result) -> str:

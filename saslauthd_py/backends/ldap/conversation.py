@@ -48,30 +48,30 @@ class Conversation:
         """All of the login that the directory's answers can depend on, but for the secret."""
         return tuple(self.values.values())
 
-    async def search(self, search: Search, base: bytes, values: Mapping[str, bytes]) -> Answer:
+    def search(self, search: Search, base: bytes, values: Mapping[str, bytes]) -> Awaitable[Answer]:
         """Search below `base`, with these values in the filter's places."""
+        question = self.directory.search(SearchRequest(search, base, values))
+        if not trace.recorded():
+            return question
 
         def facts() -> dict[str, Fact]:
             return {"base": shown(base), "scope": search.scope.name.lower(), "filter": text(search.filter, values)}
 
-        question = self.directory.search(SearchRequest(search, base, values))
-        return await (_noted("ldap-search", facts, question) if trace.recorded() else question)
+        return _noted("ldap-search", facts, question)
 
-    async def compare(self, dn: bytes, attribute: bytes, value: bytes) -> Answer:
+    def compare(self, dn: bytes, attribute: bytes, value: bytes) -> Awaitable[Answer]:
         """Ask whether an entry has this value."""
-
-        def facts() -> dict[str, Fact]:
-            return {"dn": shown(dn), "attribute": shown(attribute), "value": shown(value)}
-
         question = self.directory.compare(CompareRequest(dn, attribute, value))
-        return await (_noted("ldap-compare", facts, question) if trace.recorded() else question)
+        if not trace.recorded():
+            return question
+        return _noted("ldap-compare", lambda: {"dn": shown(dn), "attribute": shown(attribute), "value": shown(value)}, question)
 
     async def bind(self, dn: bytes, *, found: bool) -> Rejected | UnknownUser | None:
         """Bind as this entry, as `verdicts.of_bind` has it: this answer decides, and nothing else (rule G1)."""
         try:
             question = self.directory.bind(BindRequest(dn, self.secret))
             answer = await (_noted("ldap-bind", lambda: {"dn": shown(dn)}, question) if trace.recorded() else question)
-            refused = verdicts.of_bind(answer, found=found)
+            refused = verdicts.of_bind(answer, found=found) if answer.code else None
         except (LinkLost, CannotTell) as error:
             self.judged |= isinstance(error, LinkLost) or error.judged
             raise

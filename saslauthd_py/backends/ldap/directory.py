@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from saslauthd_py.wire.ldap import BindRequest, CompareRequest, SearchRequest, SearchResultEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one server said. `code` is one of `wire.ldap.ResultCode` or any other number, `diagnostic` the server's own text.
 
     `server` is its URI. `entries` are those that a search found there; references to other servers are left out, and never followed.

@@ -48,9 +48,10 @@ class Finder:
         """
         base = self._base.fill(login.values) if self._only_base is None else self._only_base
         answer = await login.search(self._search, base, login.values)
-        if verdicts.names_no_entry(answer) and self._base.places:
-            return None
-        verdicts.of_search(answer, f"search below {shown(base) or 'the root'}")
+        if answer.code:
+            if verdicts.names_no_entry(answer) and self._base.places:
+                return None
+            verdicts.of_search(answer, f"search below {shown(base) or 'the root'}")
         if len(answer.entries) > 1 or answer.code:
             raise self._several(login, answer.server, answer.entries)
         if not answer.entries:

@@ -23,13 +23,18 @@ class Silent(LinkBroken):
 
 
 class Link:
-    """A connected socket, non-blocking, which this object closes. While others send, `keep_sending` must run."""
+    """A connected socket, non-blocking, which this object closes. Who sends must see to it that `keep_sending` runs, or `flush`."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._unsent = bytearray()
         self._more = trio.Event()
         self._tls: _Tls | None = None
+
+    @property
+    def all_sent(self) -> bool:
+        """There is nothing for `keep_sending` or `flush` to do."""
+        return not self._unsent
 
     def send(self, data: bytes) -> None:
         """Now as far as the socket takes it, the rest by `keep_sending`. Raises LinkBroken."""
@@ -41,16 +46,37 @@ class Link:
 
     async def receive(self) -> bytes:
         """What has come; b"": the server has ended the connection. Raises LinkBroken, also once closed. Cancellation loses nothing."""
-        if self._tls is None:
-            return await self._receive_raw()
+        tls = self._tls
         while True:
-            plain = self._tls.plain()
-            self._push(self._tls.to_send())  # an answer to a key update
-            if plain:
-                return plain
-            if self._tls.over or not (data := await self._receive_raw()):
-                return b""
-            self._tls.feed(data)
+            if tls is not None:
+                plain = tls.plain()
+                self._push(tls.to_send())  # an answer to a key update
+                if plain or tls.over:
+                    return plain
+            if self._socket.fileno() < 0:  # nothing can wait for it any more: closed while the waiting task had not run yet
+                raise LinkBroken("closed")
+            try:
+                await trio.lowlevel.wait_readable(self._socket)
+                data = self._socket.recv(MOST_RECEIVED)
+            except BlockingIOError:
+                continue
+            except trio.ClosedResourceError:
+                raise LinkBroken("closed") from None
+            except OSError as error:
+                raise LinkBroken(error.strerror or "lost") from None
+            if tls is None or not data:
+                return data
+            tls.feed(data)
+
+    def quiet(self) -> bool:
+        """The server has sent nothing that was not received, and has not gone."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     async def begin_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Encrypt from here on. Raises LinkBroken: no handshake, or a certificate that is not to be trusted, or is another host's."""
@@ -60,7 +86,7 @@ class Link:
             await self.flush()
             if tls.refused:
                 raise LinkBroken(tls.refused)
-            data = await self._receive_raw()
+            data = await self.receive()
             if not data:
                 raise LinkBroken("ended the connection within the TLS handshake")
             tls.feed(data)
@@ -77,7 +103,8 @@ class Link:
     async def flush(self) -> None:
         """Return when all has been sent. Raises LinkBroken. Not while `keep_sending` runs."""
         while self._unsent:
-            self._check_open()
+            if self._socket.fileno() < 0:
+                raise LinkBroken("closed")
             del self._unsent[: self._send_some(self._unsent)]
             if self._unsent:
                 try:
@@ -90,23 +117,6 @@ class Link:
         if self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
-
-    async def _receive_raw(self) -> bytes:
-        while True:
-            self._check_open()
-            try:
-                await trio.lowlevel.wait_readable(self._socket)
-                return self._socket.recv(MOST_RECEIVED)
-            except BlockingIOError:
-                continue
-            except trio.ClosedResourceError:
-                raise LinkBroken("closed") from None
-            except OSError as error:
-                raise LinkBroken(error.strerror or "lost") from None
-
-    def _check_open(self) -> None:
-        if self._socket.fileno() < 0:  # nothing can wait for it any more: closed while the waiting task had not run yet
-            raise LinkBroken("closed")
 
     def _push(self, data: bytes) -> None:
         if not data:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Awaitable
 from contextlib import suppress
 from statistics import median
 from typing import Protocol
@@ -83,8 +84,13 @@ class Bind:
         """As `Method.pretend`."""
         await self._binding.pretend(self._finder.nobody())
 
-    async def _judge_as(self, login: Conversation, dn: bytes) -> Judgement:
-        if self._groups is not None and not await self._groups.has(login, dn):
+    def _judge_as(self, login: Conversation, dn: bytes) -> Awaitable[Judgement]:
+        if self._groups is None:
+            return self._binding.judge(login, dn, found=True)
+        return self._judge_member(self._groups, login, dn)
+
+    async def _judge_member(self, groups: Groups, login: Conversation, dn: bytes) -> Judgement:
+        if not await groups.has(login, dn):
             return _NOT_IN_GROUP
         return await self._binding.judge(login, dn, found=True)
 

@@ -11,8 +11,8 @@ from saslauthd_py.backends.ldap.link import LinkBroken, Silent
 from saslauthd_py.backends.ldap.opening import Manner
 from saslauthd_py.backends.ldap.pool import Pool
 from saslauthd_py.backends.ldap.standing import Standing
-from saslauthd_py.backends.ldap.waits import Waits
 from saslauthd_py.config.settings.ldap_server import LdapServer
+from saslauthd_py.waits import Waits
 from saslauthd_py.wire.ldap import BindRequest, CompareRequest, SearchRequest
 
 ASKED_AGAIN = 2
@@ -42,9 +42,12 @@ class Server:
 
     async def ask(self, request: SearchRequest | CompareRequest) -> Reply:
         """As the service, within the timeout. Raises LinkBroken. A link that was dropped is opened anew: nobody's login pays for that."""
-        epoch = self._standing.epoch
+        epoch, now, connection = self._standing.epoch, trio.current_time(), self._pool.for_searches()
         try:
-            reply = await self._ask(request)
+            if connection is None:
+                reply = await self._ask_anew(request, now + self._timeout, 1 + ASKED_AGAIN)
+            else:
+                reply = await self._ask_on(connection, request, now)
         except LinkBroken as error:
             self._failed(error, request, epoch)
             raise
@@ -83,7 +86,7 @@ class Server:
     def close(self) -> None:
         """End all connections, and ask nothing any more. A bind under way is answered still; a search is not."""
         self._standing.close()
-        self._pool.close()
+        self._pool.close(for_good=True)
         self._answers.close()
         self._turns.close()
 
@@ -93,34 +96,29 @@ class Server:
         else:
             self._standing.failed(_account(request), str(error), epoch)
 
-    async def _ask(self, request: SearchRequest | CompareRequest) -> Reply:
-        now, again = trio.current_time(), 1 + ASKED_AGAIN
-        due, connection = now + self._timeout, self._pool.for_searches()
-        if connection is not None:
-            try:
-                return await connection.ask(request, self._answers)
-            except TooMuch:
-                raise
-            except Silent as error:
-                if connection.heard <= now:
-                    connection.close(str(error))  # all that time it has said nothing to anybody
-                raise
-            except LinkBroken:
-                again = ASKED_AGAIN
-        with trio.move_on_at(due):
-            return await self._ask_anew(request, again)
-        raise self._silent()
+    async def _ask_on(self, connection: Connection, request: SearchRequest | CompareRequest, now: float) -> Reply:
+        try:
+            return await connection.ask(request, self._answers)
+        except TooMuch:
+            raise
+        except Silent as error:
+            if connection.heard <= now:
+                connection.close(str(error))  # all that time it has said nothing to anybody
+            raise
+        except LinkBroken:
+            return await self._ask_anew(request, now + self._timeout, ASKED_AGAIN)
 
-    async def _ask_anew(self, request: SearchRequest | CompareRequest, times: int) -> Reply:
-        for left in reversed(range(times)):
-            connection = self._pool.for_searches() or await self._search_connection()
-            try:
-                return await connection.ask(request, self._answers)
-            except TooMuch:
-                raise
-            except LinkBroken:
-                if not left:
+    async def _ask_anew(self, request: SearchRequest | CompareRequest, due: float, times: int) -> Reply:
+        with trio.move_on_at(due):
+            for left in reversed(range(times)):
+                connection = self._pool.for_searches() or await self._search_connection()
+                try:
+                    return await connection.ask(request, self._answers)
+                except TooMuch:
                     raise
+                except LinkBroken:
+                    if not left:
+                        raise
         raise self._silent()
 
     async def _search_connection(self) -> Connection:
@@ -132,22 +130,26 @@ class Server:
         return connection
 
     async def _bind(self, request: BindRequest) -> Reply:
-        due, connection = trio.current_time() + self._timeout, self._pool.rested()
+        now, connection = trio.current_time(), self._pool.rested()
         if connection is None:
-            return await self._bind_anew(request, due)
+            return await self._bind_anew(request, now + self._timeout)
         try:
-            return await self._bind_on(connection, request)
+            reply = await connection.ask_alone(request, self._answers, now)
         except Silent:
             raise
         except LinkBroken as error:  # dropped while nobody used it, most likely; if not, it is judged twice and no answer is lost
-            return await self._bind_anew(request, due, lost=error)
+            return await self._bind_anew(request, now + self._timeout, lost=error)
+        self._let_rest(connection)
+        return reply
 
     async def _bind_anew(self, request: BindRequest, due: float, lost: LinkBroken | None = None) -> Reply:
         connection: Connection | None = None
         try:
             with trio.move_on_at(due):
                 connection = await self._opened()
-                return await self._bind_on(connection, request)
+                reply = await connection.ask_alone(request, self._answers, trio.current_time())
+                self._let_rest(connection)
+                return reply
         except Unreachable as error:
             if lost is None:
                 raise
@@ -156,17 +158,11 @@ class Server:
             raise Unreachable(f"no connection within {self._timeout:g} s")
         raise self._silent()
 
-    async def _bind_on(self, connection: Connection, request: BindRequest) -> Reply:
-        try:
-            reply = await connection.ask(request, self._answers)
-        except BaseException:
-            connection.close()  # rule G3: what it still answers must meet nobody
-            raise
+    def _let_rest(self, connection: Connection) -> None:
         if self.cause:
             connection.close()
-        else:
+        elif not connection.lost:
             self._pool.give_back(connection)
-        return reply
 
     def _silent(self) -> Silent:
         return Silent(f"no answer within {self._timeout:g} s")

@@ -75,7 +75,8 @@ class Servers:
                 failure = lost
             else:
                 result = reply.result
-                answer = Answer(result.code, result.diagnostic.decode(errors="replace"), server.name, reply.entries)
+                said = result.diagnostic.decode(errors="replace") if result.diagnostic else ""
+                answer = Answer(result.code, said, server.name, reply.entries)
                 if result.code not in _ELSEWHERE:
                     return answer
                 later = later or answer

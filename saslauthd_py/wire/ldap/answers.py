@@ -98,16 +98,19 @@ def decode(data: bytes) -> Message:
     """The whole message that `data` is. Raises Malformed."""
     at, end = ber.expect(ber.SEQUENCE, data, 0, len(data))
     number, at = ber.read_number(ber.INTEGER, data, at, end)
+    answer = _FREQUENT.get(data[at:end]) or _operation(data, at, end)
+    if not number and not isinstance(answer, ExtendedResponse):
+        raise Malformed("an answer with message id 0, which only a notification has")
+    return Message(number, answer, end)
+
+
+def _operation(data: bytes, at: int, end: int) -> Answer:
     tag, at, stop = ber.read(data, at, end)
     answered = _ANSWERS.get(tag)
     if answered is None:
         raise Malformed(f"an operation with tag 0x{tag:02x}, which is no answer to a login's requests")
     answer = answered(data, at, stop)
-    if stop < end:
-        answer = _beside(answer, _optional(data, stop, end))
-    if not number and not isinstance(answer, ExtendedResponse):
-        raise Malformed("an answer with message id 0, which only a notification has")
-    return Message(number, answer, end)
+    return _beside(answer, _optional(data, stop, end)) if stop < end else answer
 
 
 def _beside(answer: Answer, found: dict[int, bytes]) -> Answer:
@@ -166,7 +169,10 @@ def _entry(data: bytes, at: int, end: int) -> SearchResultEntry:
     begin, at = ber.expect(ber.OCTETS, data, at, end)
     name = data[begin:at]
     at, stop = ber.expect(ber.SEQUENCE, data, at, end)
-    _optional(data, stop, end)
+    if stop < end:
+        _optional(data, stop, end)
+    if at == stop:
+        return SearchResultEntry(name)
     attributes = []
     while at < stop:
         at, next_at = ber.expect(ber.SEQUENCE, data, at, stop)
@@ -202,3 +208,11 @@ _ANSWERS: dict[int, Callable[[bytes, int, int], Answer]] = {
     0x79: _intermediate,
 }
 """By the operation's tag."""
+
+_FREQUENT: dict[bytes, Answer] = {
+    bytes([tag, *length]) + said: _operation(bytes([tag, *length]) + said, 0, 1 + len(length) + len(said))
+    for tag in (0x61, 0x65, 0x6F)
+    for said in (b"\x0a\x01%c\x04\x00\x04\x00" % code for code in (0, 5, 6, 49))
+    for length in (b"\x07", b"\x84\x00\x00\x00\x07")
+}
+"""Results without a word, as OpenLDAP and Active Directory write them, read once: nearly all that a login hears."""

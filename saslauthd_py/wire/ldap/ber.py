@@ -80,6 +80,8 @@ def octets_of_length(first: int) -> int:
 
 def expect(tag: int, data: bytes, at: int, end: int) -> tuple[int, int]:
     """Where the contents of the element at `at` begin and end. Raises Malformed, also for another tag."""
+    if at + 1 < end and data[at] == tag and data[at + 1] < _LONG and at + 2 + data[at + 1] <= end:  # nearly every one: `read` is slower
+        return at + 2, at + 2 + data[at + 1]
     found, begin, stop = read(data, at, end)
     if found != tag:
         raise Malformed(f"tag 0x{found:02x} where 0x{tag:02x} belongs")

@@ -227,6 +227,9 @@ def _element(tag: int, parts: Iterable[_Part]) -> _Part:
             merged.append(part)
     if not any(callable(part) for part in merged):
         return ber.element(tag, b"".join(part for part in merged if isinstance(part, bytes)))
+    match merged:
+        case [bytes() as before, fill] if callable(fill):  # as in nearly every filter that there is
+            return lambda values: ber.element(tag, before + fill(values))
     return lambda values: ber.element(tag, b"".join([part if isinstance(part, bytes) else part(values) for part in merged]))
 
 

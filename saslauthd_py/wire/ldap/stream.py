@@ -11,6 +11,7 @@ MAX_MESSAGE = 1 << 20
 """Bytes of a whole message, where nothing else is said."""
 
 _HEAD = 2
+_LONG = 0x80
 _MOST_HEAD = 12
 """Bytes in which a message has its length and its number."""
 
@@ -63,6 +64,9 @@ class Stream:
             size = self._size()
             if size > len(buffer):
                 return None
+            if size == len(buffer):
+                self._buffer = bytearray()
+                return decode(bytes(buffer))
             whole = bytes(buffer[:size])
             del buffer[:size]
             return decode(whole)
@@ -81,12 +85,12 @@ class Stream:
             raise ber.Malformed(f"no LDAP: a message begins with 0x{buffer[0]:02x}")
         if len(buffer) < _HEAD:
             return _HEAD
-        head = _HEAD + ber.octets_of_length(buffer[1])
-        if head == _HEAD:
-            size = head + buffer[1]
-        elif len(buffer) < head:
-            return head
+        if buffer[1] < _LONG:
+            size = _HEAD + buffer[1]
         else:
+            head = _HEAD + ber.octets_of_length(buffer[1])
+            if len(buffer) < head:
+                return head
             size = head + int.from_bytes(buffer[_HEAD:head], "big")
         if size > self._limit:
             raise _TooLong(f"an answer of {size} bytes, over the {self._limit} that one may have")
