@@ -156,12 +156,12 @@ def _fields(plan: Plan, *, applied: bool) -> Fields:
 
 def _undone(undone: Undone, record: str) -> Record:
     lines = [f"restored  {one}" for one in undone.restored]
-    lines += [f"left      {one.what}: {one.why}" + (f"; as it was before: {one.copy}" if one.copy else "") for one in undone.left]
+    lines += [f"left      {one.what}: {one.why}" + (f"; as it was before: {one.command}" if one.command else "") for one in undone.left]
     if undone.left:
-        lines.append(f"What was left is yours: put it back by hand and say --undo again, or keep it and remove {record}")
+        lines.append(f"What was left is yours: put it back and say --undo again, or keep it and remove {record}")
     else:
         lines.append("everything is as it was before")
-    left = [{"what": one.what, "why": one.why, "copy": one.copy} for one in undone.left]
+    left = [{"what": one.what, "why": one.why, "copy": one.copy, "command": one.command} for one in undone.left]
     fields: Fields = {"restored": list(undone.restored), "left": left, "notes": list(undone.notes)}
     return Record(fields, tuple(lines), Exit.BAD_INPUT if undone.left else Exit.DONE, undone.notes)
 

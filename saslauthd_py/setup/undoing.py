@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -9,16 +10,17 @@ from saslauthd_py.control import client
 from saslauthd_py.control.client import ControlError, NotRunning
 from saslauthd_py.setup.commands import ProgramFailed
 from saslauthd_py.setup.journal import Change, Journal
-from saslauthd_py.setup.steps import State, Step
+from saslauthd_py.setup.steps import State, Step, Written
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What was not taken back, why, and where the copy of what was there lies; empty: there was nothing."""
+    """What was not taken back, and why. `copy`: where what was there lies, and `command` puts it back; empty: there was nothing."""
 
     what: str
     why: str
-    copy: str
+    copy: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def undo(journal: Journal) -> Undone:
                 if _taken_back(step):
                     restored.append(str(step))
             except (OSError, ProgramFailed, _Edited) as error:
-                left.append(Left(str(step), _line(error), journal.copy_of(step) or ""))
+                left.append(_left(step, _line(error), journal.copy_of(step)))
         notes += _said(reload, change, f"{whose} may still have the changes")
         if steps is change.theirs and left and change.ours:
             notes.append("as it is now, the mail server may ask a socket that the daemon no longer has: see to what was left at once")
@@ -57,6 +59,14 @@ def undo(journal: Journal) -> Undone:
 
 class _Edited(Exception):
     """Somebody wants it so."""
+
+
+def _left(step: Step, why: str, copy: str | None) -> Left:
+    if copy is None or not isinstance(step, Written) or step.before is None:
+        return Left(str(step), why)
+    was = step.before
+    command = ("install", "-o", f"{was.uid}", "-g", f"{was.gid}", "-m", f"{was.mode:o}", copy, step.path)
+    return Left(str(step), why, copy, shlex.join(command))
 
 
 def _taken_back(step: Step) -> bool:
