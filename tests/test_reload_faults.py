@@ -273,5 +273,11 @@ def test_h1_a_worker_of_a_configuration_that_was_left_gets_no_call_of_the_next_o
 
 
 def _workers(daemon: Daemon) -> set[int]:
-    workers = children_of(daemon.pid) - {daemon.front}
-    return {pid for pid in workers if re.search(r"^State:\t[^Z]", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)}
+    return {pid for pid in children_of(daemon.pid) - {daemon.front} if _lives(pid)}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return re.search(r"^State:\t[^Z]", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE) is not None
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+        return False

@@ -58,6 +58,7 @@ from saslauthd_py.mta.smtp import Server, Tried
 from saslauthd_py.mta.smtpd_conf import SaslConf
 from saslauthd_py.store.model import Account
 from tests.doctor.cases import ROUTE, STORE, caller, case, file, only, outcomes, settings
+from tests.interop.daemon import searchable
 
 SUBMISSION = Service("submission", "inet", False, None, "smtpd", (), {"smtpd_sasl_auth_enable": "yes"})
 WELL = {
@@ -620,16 +621,15 @@ def test_who_is_offered_no_login_by_intent_has_not_failed(monkeypatch: pytest.Mo
 
 
 @pytest.mark.root
-def test_another_user_s_configuration_is_no_fault(tmp_path: Path) -> None:
-    path = file(tmp_path, "own.toml", "", 0o600)
-    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
-        directory.chmod(0o755)
+def test_another_user_s_configuration_is_no_fault() -> None:
+    with searchable() as directory:
+        path = file(directory, "own.toml", "", 0o600)
 
-    def asked() -> list[str]:
-        os.setresuid(65534, 65534, 65534)
-        return outcomes(daemon.find(case(None, path=path)))
+        def asked() -> list[str]:
+            os.setresuid(65534, 65534, 65534)
+            return outcomes(daemon.find(case(None, path=path)))
 
-    assert forked.ask(asked, 10) == ["skip"]
+        assert forked.ask(asked, 10) == ["skip"]
 
 
 def test_a_port_that_stalls_keeps_no_other_back(monkeypatch: pytest.MonkeyPatch) -> None:
