@@ -54,7 +54,7 @@ def _monitor(path: str, front: Early) -> Text:
     except process.FrontEnded as ended:
         if str(ended):
             raise CommandFailed(Exit.UNAVAILABLE, str(ended)) from ended
-        return Text("", exit=Exit(ended.code))
+        return Text("", exit=Exit(ended.code) if ended.code in set(Exit) else Exit.UNAVAILABLE)  # 127 is the loader's, and so on
     return Text("")
 
 

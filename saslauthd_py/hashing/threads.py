@@ -50,14 +50,15 @@ class Threads:
         self.unfinished = 0
         """Calls that run or wait for a thread."""
         self._jobs: _Jobs = SimpleQueue()
-        self._begun = False
+        self._begun = 0
+        weakref.finalize(self, _end, self._jobs, count)
 
     async def run(self, call: Callable[[], _T]) -> _T:
         """What `call`, which knows nothing of trio, returns or raises. First come, first served.
 
-        A cancelled caller still waits for the end of its call, and has its result.
+        A cancelled caller still waits for the end of its call, and has its result. Raises RuntimeError where not one thread can be had.
         """
-        if not self._begun:
+        if self._begun < self.count:
             self._begin()
         job = _Job(call)
         self.unfinished += 1
@@ -65,14 +66,22 @@ class Threads:
         await trio.lowlevel.wait_task_rescheduled(_goes_on)
         self.unfinished -= 1
         if job.error is not None:
-            raise job.error
+            try:
+                raise job.error
+            finally:  # its traceback leads to the job, and so to a secret
+                job.error = None
         return job.result  # type: ignore[return-value]  # what `call` returned: a job holds any
 
     def _begin(self) -> None:
-        self._begun = True
-        for number in range(self.count):
-            threading.Thread(target=_work, args=(self._jobs,), name=f"hashing {number}", daemon=True).start()
-        weakref.finalize(self, _end, self._jobs, self.count)
+        """Those that are missing. Where the system has no more at this moment, the next call tries again."""
+        while self._begun < self.count:
+            try:
+                threading.Thread(target=_work, args=(self._jobs,), name=f"hashing {self._begun}", daemon=True).start()
+            except RuntimeError:
+                if not self._begun:
+                    raise
+                return
+            self._begun += 1
 
 
 def _goes_on(_: object) -> trio.lowlevel.Abort:

@@ -52,6 +52,7 @@ class Early:
 def begun(path: str) -> Iterator[Early]:
     """With the front of the configuration at `path`, if it can be told so early whose it is. As root, in a process without threads."""
     privileges.raise_nofile()  # the front cannot
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as some starters leave it, no end of a child can be waited for
     early = Early(_ids(path))
     try:
         yield early
@@ -67,6 +68,8 @@ def _start(ids: Ids) -> tuple[int, socket.socket]:
 
 def _ids(path: str) -> Ids | None:
     """Whose the front will be; None: what is wrong is for the check to say. The file is root's, or nobody is started for it (rule A3)."""
+    if not os.path.isfile(path):  # a pipe can be read once, and that is for the check
+        return None
     try:
         with open(path, "rb") as file:
             found = os.fstat(file.fileno())

@@ -21,23 +21,29 @@ _KEPT = (
     *("PATH", "LANG", "LC_ALL", "TZ", "KRB5_CONFIG"),
     *("NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "INVOCATION_ID"),
 )
+_TOLD_LATER = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+"""Blocked from before the fork until the front can be told by them: a Ctrl-C in between would be raised in the monitor's code."""
+
 _CONFIGURATION = 78
 
 
 def start(ids: Ids, ends: tuple[socket.socket, socket.socket]) -> int:
     """Fork a front that is `ids`, with the second of two connected ends. Returns its pid. For a process without threads."""
     parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        _become(ids, ends[1], parent)
-    return pid
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD_LATER)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(ids, ends[1], parent)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _become(ids: Ids, channel: socket.socket, parent: int) -> NoReturn:
     """Never returns: what called it is the monitor's code."""
     try:
         signal.set_wakeup_fd(-1)
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGTERM, signal.SIGINT))  # until it can be told by them
         os.dup2(channel.fileno(), CHANNEL, inheritable=True)
         os.closerange(CHANNEL + 1, 1 << 20)
         privileges.drop(ids)

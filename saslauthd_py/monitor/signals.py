@@ -19,9 +19,11 @@ def noted() -> Iterator[socket.socket]:
     with ours, theirs:
         for end in (ours, theirs):
             end.setblocking(False)
-        before = {number: signal.signal(number, lambda *_: None) for number in _ALL}
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.getsignal(number) for number in _ALL}
         try:
+            signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)  # first: no handler swallows what comes in between
+            for number in _ALL:
+                signal.signal(number, lambda *_: None)
             yield ours
         finally:
             signal.set_wakeup_fd(-1)

@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from collections import defaultdict
+from contextlib import suppress
 
 import pytest
 import trio
@@ -76,9 +77,11 @@ async def test_first_come_first_served_by_so_many_at_once() -> None:
         assert threads.unfinished == 3
         gate.open("b")
         await gate.began["c"].wait()
-        assert sorted(gate.begun[:2]) == ["a", "b"]
-        assert threads.unfinished == 2
+        await trio.testing.wait_all_tasks_blocked()  # who asked for b has heard of its end
+        unfinished = threads.unfinished
         gate.open("a", "c")
+    assert sorted(gate.begun[:2]) == ["a", "b"]
+    assert unfinished == 2
     assert sorted(said) == ["a", "b", "c"]
     assert said[0] == "b"
 
@@ -108,13 +111,45 @@ async def test_thread_that_waits_holds_nothing_of_its_last_call() -> None:
     class Kept:
         def __call__(self) -> None: ...
 
-    threads, kept = Threads(1), Kept()
-    gone = weakref.ref(kept)
+    threads, kept, gone = Threads(1), Kept(), threading.Event()
+    weakref.finalize(kept, gone.set)
     await threads.run(kept)
     del kept
-    await threads.run(int)  # the thread has gone round
-    gc.collect()
-    assert gone() is None
+    assert gone.wait(10)
+
+
+async def test_error_of_a_call_keeps_nothing_of_it_until_a_collection() -> None:
+    class Kept:
+        def __call__(self) -> None:
+            raise ZeroDivisionError
+
+    threads, kept, gone = Threads(1), Kept(), threading.Event()
+    weakref.finalize(kept, gone.set)
+    gc.disable()
+    try:
+        with suppress(ZeroDivisionError):  # pytest.raises would keep its traceback
+            await threads.run(kept)
+        del kept
+        assert gone.wait(10)
+    finally:
+        gc.enable()
+
+
+async def test_call_that_has_no_thread_is_the_only_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, begin, had = Threads(2), threading.Thread.start, iter([False, True, False, True])
+
+    def start(thread: threading.Thread) -> None:
+        if not next(had):
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="new thread"):
+        await threads.run(int)
+    assert threads.unfinished == 0
+    for alive in (1, 2, 2):
+        assert await threads.run(lambda: 6 * 7) == 42
+        assert len(of(threads)) == alive
 
 
 async def test_threads_end_with_the_last_reference() -> None:

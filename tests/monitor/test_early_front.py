@@ -75,6 +75,36 @@ def test_it_is_ended_where_nobody_takes_it(configuration: Path) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
+def test_its_end_is_seen_where_the_starter_ignores_ends_of_children(configuration: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with early.begun(str(configuration)) as one:
+            assert one._ours is not None
+            os.kill(one._pid, signal.SIGKILL)
+            while one._ours.recv(100):
+                pass
+            assert uid_of(one._pid) is not None, "nobody else has its number"
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_ctrl_c_is_not_heard_between_fork_and_execve(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be raised in the front, and there in what called the monitor."""
+    fork, told_later = os.fork, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+    def interrupted() -> int:
+        pid = fork()
+        if pid == 0:
+            if not told_later <= signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+                os._exit(1)
+            os.kill(os.getpid(), signal.SIGINT)
+        return pid
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    with early.begun(str(configuration)) as one, taken(one, NOBODY):
+        assert not told_later & signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the monitor hears of them"
+
+
 def test_a2_another_user_s_is_ended_and_one_of_the_right_user_started(configuration: Path) -> None:
     with early.begun(str(configuration)) as one:
         pid = one._pid
@@ -113,6 +143,15 @@ def test_a3_a_file_that_others_can_change_starts_nobody(configuration: Path) -> 
 
 def test_what_is_no_file_starts_nobody(tmp_path: Path) -> None:
     assert [early._ids(str(tmp_path / name)) for name in ("none", ".")] == [None, None]
+
+
+def test_pipe_is_left_to_the_check_for_it_can_be_read_once() -> None:
+    ours, theirs = os.pipe()
+    with open(ours, "rb") as pipe:
+        with open(theirs, "w") as end:
+            end.write(GOOD)
+        assert early._ids(f"/dev/fd/{pipe.fileno()}") is None
+        assert pipe.read().decode() == GOOD
 
 
 def test_a_wrong_configuration_ends_the_front_without_a_word(configuration: Path) -> None:

@@ -254,6 +254,16 @@ def test_a_front_that_cannot_be_executed_is_one_line(site: Site) -> None:
     )
 
 
+def test_a_front_that_the_loader_refuses_has_had_its_say(site: Site) -> None:
+    loader = "import os; os.write(2, b'error while loading shared libraries: libpython3\\n'); os._exit(127)"
+    refused = program(f"import saslauthd_py.monitor.front as front\nfront._ENTRY = {loader!r}\n")
+    done = subprocess.run(
+        [*refused, "serve", "--config", str(site.configuration)],
+        env=environment(), cwd="/", capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (75, "error while loading shared libraries: libpython3\n")
+
+
 def test_a3_a_configuration_that_others_can_change_is_not_root_s(site: Site) -> None:
     os.chown(site.configuration, 65534, -1)
     done = subprocess.run(
