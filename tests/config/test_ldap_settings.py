@@ -62,7 +62,7 @@ def test_the_defaults() -> None:
         "group_cache": 0.0,
         "nested_groups": False,
         "dn_cache": 10.0,
-        "connections": 8,
+        "connections": 32,
         "timeout": 5.0,
         "saslauthd_conf": None,
     }

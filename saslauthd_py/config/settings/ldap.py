@@ -132,7 +132,7 @@ class LdapSettings(BackendSettings):
     dn_cache: Annotated[float, Duration("0s", "1h")] = Field(
         10.0, description='How long the DN of a login is remembered; its password is always asked of the directory. "0s": not at all.'
     )
-    connections: StrictInt = Field(8, ge=1, le=256, description="Connections for binds to one server; one more carries all searches.")
+    connections: StrictInt = Field(32, ge=1, le=256, description="Connections for binds to one server; one more carries all searches.")
     timeout: Annotated[float, Duration("100ms", "60s")] = Field(5.0, description="The longest wait for one answer of a server.")
     saslauthd_conf: AbsolutePath | None = Field(
         None, description="The original saslauthd's file, such as /etc/saslauthd.conf; keys that stand here go before its own."
