@@ -103,7 +103,9 @@ def test_week_beside_the_original(site: Site, mux: Path) -> None:
         site.add(name, password)
     with site.serving() as daemon:
         assert ask(site.mux, "alice", "pw1") == OK
+        until(lambda: '"alike": 1' in status(site, "--json"), "one question of a name at a time")
         assert ask(site.mux, "alice", "wrong") == NO
+        until(lambda: '"alike": 2' in status(site, "--json"), "the second")
         assert ask(site.mux, "yescrypt", "changed-here") == OK
         daemon.wait_for_line("WARNING", "backend old differs", "user=yescrypt", "decided=accepted", "said=rejected/wrong-secret")
         with urllib.request.urlopen(f"http://{address}/metrics", timeout=PATIENCE) as page:

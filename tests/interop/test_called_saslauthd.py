@@ -215,10 +215,6 @@ def test_flags_stand_in_a_file_that_all_commands_take(both: Machine) -> None:
         assert ask(both.mux, "alice", "pw1") == OK
 
 
-@pytest.mark.skipif(
-    not os.path.exists(os.readlink("/proc/self/exe")),
-    reason="a chroot whose /proc tells paths from outside: start-stop-daemon knows no process by its program here, the original's neither",
-)
 def test_debians_script_starts_and_stops_it_by_the_readmes_line(both: Machine) -> None:
     (line,) = re.findall(r'^ +(DAEMON=".+")$', (ROOT / "README.md").read_text(), re.MULTILINE)
     line = line.replace("/opt/saslauthd-py/bin/python", sys.executable).replace("/usr/local/sbin/saslauthd", both.ours)
@@ -231,7 +227,12 @@ def test_debians_script_starts_and_stops_it_by_the_readmes_line(both: Machine) -
     def done(action: str) -> int:
         return outcome([*both.prefix, *script, action]).code
 
-    assert [done("status"), done("start"), done("status")] == [3, 0, 0]
+    assert [done("status"), done("start")] == [3, 0]
+    program = outcome([*both.prefix, "readlink", f"/proc/{both.pid_file.read_text().strip()}/exe"]).out.strip()
+    if not os.path.exists(program):
+        os.kill(int(both.pid_file.read_text()), signal.SIGTERM)
+        pytest.skip(f"a chroot from which a program is seen as {program}: start-stop-daemon finds nobody's there, the original's neither")
+    assert done("status") == 0
     before = both.pid_file.read_text()
     assert done("start") == done("reload") == 0
     assert both.pid_file.read_text() == before
