@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -76,6 +76,7 @@ class Member:
     place. `slow_to_refuse`: a no may take it longer than a yes, and longer than the deadline, so a call that is cut off counts as a
     guess (rule D9). `used` takes the Unix time at which a credential was last accepted; a backend without such a memory has None.
     `keyed`: the backend once more, where it can judge a login without a secret. `compared`: it never decides, and is only compared with.
+    `down` tells which of its servers are down, and why, where it has some.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Member:
     slow_to_refuse: bool = False
     keyed: Keyed | None = None
     compared: Compared | None = None
+    down: Callable[[], Mapping[str, str]] | None = None
     health: Health = field(default_factory=Health)
 
     def account(self, name: Identity) -> str:

@@ -206,7 +206,7 @@ class _Parts:
         self.keepers.append(servers.warm)
         login = "{local}" if settings.drops_realm else settings.login  # its templates make one entry of alice of every realm
         queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
-        return Member(name, backend, queue, settings.cache, services, login=login, slow_to_refuse=True)
+        return Member(name, backend, queue, settings.cache, services, login=login, slow_to_refuse=True, down=servers.down)
 
     def _kerberos(self, name: str, settings: KerberosSettings) -> Member:
         backend = kerberos.composed(name, settings, self._resources.provings[name])
@@ -215,10 +215,10 @@ class _Parts:
         return Member(name, backend, queue, settings.cache, services, login=settings.login, slow_to_refuse=True)
 
     def _remote(self, name: str, settings: remotes.RemoteSettings) -> Member:
-        backend, warm = remotes.composed(settings, self._resources.approaches[name], self._nursery)
-        self.keepers.append(warm)
-        queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
-        return Member(name, backend, queue, settings.cache, services, login=settings.login, slow_to_refuse=True)
+        remote = remotes.composed(settings, self._resources.approaches[name], self._nursery)
+        self.keepers.append(remote.warm)
+        queue, services, login = Queue.of_backend(settings.parallel), frozenset(settings.services), settings.login
+        return Member(name, remote.backend, queue, settings.cache, services, login=login, slow_to_refuse=True, down=remote.down)
 
 
 def _with_workers(name: str, settings: WorkerSettings, workers: Workers) -> Member:

@@ -248,6 +248,7 @@ def _backend(serving: Serving, member: Member) -> BackendStatus:
         turns=TurnsStatus(member.queue.places, busy, waiting),
         workers=None if pool is None else WorkersStatus(*pool.counts()),
         compared=None if member.compared is None else _compared(member.compared),
+        down={} if member.down is None else dict(member.down()),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -48,8 +48,16 @@ def opened(name: str, settings: RemoteSettings) -> Approach:
         raise StartError("\n".join(f"backend.{name}.{key}: {text}" for key, text in error.complaints)) from None
 
 
-def composed(settings: RemoteSettings, manner: Approach, nursery: trio.Nursery) -> tuple[Backend, Callable[[], Awaitable[None]]]:
-    """The backend, and what finds out which of its servers are down before a login does. `nursery` runs what nobody waits for."""
+class Remote(NamedTuple):
+    """A backend. `warm` finds out which of its servers are down before a login does, and `down` tells it; None: it has but one."""
+
+    backend: Backend
+    warm: Callable[[], Awaitable[None]]
+    down: Callable[[], Mapping[str, str]] | None
+
+
+def composed(settings: RemoteSettings, manner: Approach, nursery: trio.Nursery) -> Remote:
+    """The backend of these settings. `nursery` runs what nobody waits for."""
     trio.socket.set_custom_hostname_resolver(_LOOKUPS)
     if isinstance(settings, ImapSettings):
         from saslauthd_py.backends.imap import ImapBackend
@@ -58,11 +66,11 @@ def composed(settings: RemoteSettings, manner: Approach, nursery: trio.Nursery) 
 
         assert isinstance(manner, MailManner)  # noqa: S101 - `prepared` made it of these settings
         servers = Servers(settings, manner, nursery)
-        return ImapBackend(settings, servers), servers.warm
+        return Remote(ImapBackend(settings, servers), servers.warm, servers.down)
     from saslauthd_py.backends.http_form import HttpFormBackend
     from saslauthd_py.backends.http_form.page import Manner as PageManner
     from saslauthd_py.backends.http_form.page import Page
 
     assert isinstance(manner, PageManner)  # noqa: S101 - as above
     backend = HttpFormBackend(settings, Page(settings, manner), nursery)
-    return backend, backend.warm
+    return Remote(backend, backend.warm, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from saslauthd_py.cli.daemon_control import socket_of
@@ -53,8 +53,8 @@ def _shown(status: Fields) -> Iterator[str]:
     yield f"connections  {status['connections']['open']} of {status['connections']['most']}"
     yield f"cache        {cache['entries']} of {cache['most']}{hits}"
     yield f"hashes       {_turns(turns)}"
-    yield from _listeners(status["listeners"])
-    yield from _table("backends", [_backend(one) for one in status["backends"]])
+    yield from _below("listeners", status["listeners"], _listener, _withheld)
+    yield from _below("backends", status["backends"], _backend, _down)
     admission = status["admission"]
     known = counted(admission["tickets"], "user") + (" has" if admission["tickets"] == 1 else " have")
     free = "is" if admission["tickets"] == 1 else "are"
@@ -62,16 +62,29 @@ def _shown(status: Fields) -> Iterator[str]:
     yield from _table("near a limit", [_near(one) for one in admission["top"]])
 
 
-def _listeners(listeners: list[Fields]) -> Iterator[str]:
-    """Each in a line, and in one of its own below it whatever is withheld from its clients."""
-    if not listeners:
+_Row = Callable[[Fields], tuple[str, ...]]
+
+
+def _below(title: str, found: list[Fields], row: _Row, more: Callable[[Fields], Iterator[str]]) -> Iterator[str]:
+    """Each in a line, and below it whatever more there is to say of it."""
+    if not found:
         return
-    heading, *lines = _table("listeners", [_listener(one) for one in listeners])
+    heading, *lines = _table(title, [row(one) for one in found])
     yield heading
-    for line, one in zip(lines, listeners, strict=True):
+    for line, one in zip(lines, found, strict=True):
         yield line
-        for mechanism, why in one["withheld"].items():
-            yield f"    no {mechanism}: {why}"
+        for said in more(one):
+            yield f"    {said}"
+
+
+def _withheld(one: Fields) -> Iterator[str]:
+    for mechanism, why in one["withheld"].items():
+        yield f"no {mechanism}: {why}"
+
+
+def _down(one: Fields) -> Iterator[str]:
+    for server, why in one.get("down", {}).items():
+        yield f"{server} is down: {why}"
 
 
 def _listener(one: Fields) -> tuple[str, ...]:
@@ -143,6 +156,9 @@ def _faults(status: Fields) -> Iterator[tuple[Exit, str]]:
                 yield Exit.WARNING if one.get("compared") else Exit.CRITICAL, f"backend {name} is unavailable: {one['cause']}"
             case State.FAILING:
                 yield Exit.WARNING, f"backend {name} had an outage: {one['cause']}"
+            case State.OK | State.UNASKED:
+                for said in _down(one):
+                    yield Exit.WARNING, f"backend {name}: {said}"
         if workers is not None and not workers["idle"] + workers["busy"]:
             yield Exit.CRITICAL, f"backend {name} has no worker"
         if one["turns"]["waiting"] > one["turns"]["places"]:

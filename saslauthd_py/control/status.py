@@ -61,7 +61,8 @@ class ComparedStatus:
 class BackendStatus:
     """One backend since the generation began. `ms`: a running mean of what its calls took lately, None before the first.
 
-    `cause` says what its last outage was, empty where it answers. `compared`: of one that never decides; its outages harm nobody.
+    `cause` says what its last outage was, empty where it answers. `compared`: of one that never decides; its outages harm nobody. `down`:
+    its servers that are down at this moment, and why; the others answer for them.
     """
 
     name: str
@@ -74,6 +75,7 @@ class BackendStatus:
     turns: TurnsStatus
     workers: WorkersStatus | None = None
     compared: ComparedStatus | None = None
+    down: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,12 @@ near a limit
     )
 
 
+def test_servers_that_are_down_stand_below_their_backend(site: Site) -> None:
+    lines = asked(site, _with(down={"ldap://a": "refused", "ldap://b": "silent"})).out.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("  users   store "))
+    assert lines[place + 1 : place + 3] == ["    ldap://a is down: refused", "    ldap://b is down: silent"]
+
+
 def test_status_for_programs(site: Site) -> None:
     outcome = asked(site, _STATUS.to_json(), "--json")
     assert outcome.code == 0
@@ -134,6 +140,8 @@ def _with(**changes: Any) -> dict[str, Any]:
     [
         (_with(state="failing", cause="no store"), 1, "WARNING - backend users had an outage: no store"),
         (_with(state="unavailable", cause="a|b"), 2, "CRITICAL - backend users is unavailable: a/b"),
+        (_with(down={"ldap://a": "refused"}), 1, "WARNING - backend users: ldap://a is down: refused"),
+        (_with(down={"ldap://a": "x"}, state="unavailable", cause="y"), 2, "CRITICAL - backend users is unavailable: y |"),
         (_with(workers={"idle": 0, "busy": 0}), 2, "CRITICAL - backend users has no worker"),
         (_with(workers={"idle": 0, "busy": 1}), 0, "OK"),
         (_with(turns={"places": 4, "busy": 4, "waiting": 5}), 1, "WARNING - backend users: 5 logins wait for 4 places"),

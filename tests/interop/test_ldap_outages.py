@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from saslauthd_py.control import client
 from tests.interop import directory_tree as tree
 from tests.interop.daemon import Daemon
 from tests.interop.ldap_load import Load, Login, load
@@ -123,6 +125,8 @@ def test_second_server_answers_while_the_first_is_away(machine: Path, server: Sl
             with server.stopped() if first == "stopped" else server.frozen():
                 running.until_all("ldap", OK)
                 daemon.wait_for_line("ERROR", f"{server.ldap} is down")
+                told = json.dumps(client.status(str(site.site.control), DEADLINE))
+                assert f'"down": {{"{server.ldap}": "' in told
                 running.phase("the second alone", 20)
                 assert running.answers("ldap", "the second alone").keys() == {OK}
             daemon.wait_for_line(f"{server.ldap} is back")

@@ -73,6 +73,10 @@ class Servers:
         for server in self._servers:
             await server.standing.warm()
 
+    def down(self) -> dict[str, str]:
+        """The servers that are down, and why."""
+        return {server.name: server.standing.cause for server in self._servers if server.standing.cause}
+
 
 class _Server:
     """One of them."""
