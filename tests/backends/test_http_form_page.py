@@ -252,7 +252,7 @@ with web_page(self_signed(Path(sys.argv[1]))) as there:
 
     async def asked():
         async with trio.open_nursery() as nursery:
-            backend, _ = remotes.composed(settings, remotes.prepared(settings), nursery)
+            backend = remotes.composed(settings, remotes.prepared(settings), nursery).backend
             before = set(sys.modules)
             assert await backend._page.post(b"user=bob&password=wrong") == 403
             print(*sorted(set(sys.modules) - before))
