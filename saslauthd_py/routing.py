@@ -50,7 +50,7 @@ class Health:
 class Compared:
     """What became of the logins that a backend was asked about after they had been decided, since it was opened.
 
-    `unanswered`: it had an outage; `left_out`: it was not asked, for a question of the same name was under way, or as many as it may have.
+    `unanswered`: it had an outage; `left_out`: it was not asked, for the same login was being compared, or as many as it may have.
     """
 
     alike: int = 0

@@ -7,6 +7,7 @@ one over a limit, or one that nobody here could judge.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -26,6 +27,10 @@ BETWEEN_LINES = 1.0
 """Seconds from one line about a backend to the next: those between are counted, in the next line and in the metrics."""
 
 
+_Login = tuple[str, Identity, bytes]
+"""Backend, name, and the MAC of the secret."""
+
+
 @dataclass(slots=True)
 class _Pace:
     next: float = 0.0
@@ -33,34 +38,35 @@ class _Pace:
 
 
 class Comparing:
-    """`nursery` runs the questions, each for `deadline` seconds at most."""
+    """`nursery` runs the questions, each for `deadline` seconds at most. `mac` tells two secrets apart without keeping either."""
 
-    def __init__(self, nursery: trio.Nursery, deadline: float) -> None:
+    def __init__(self, nursery: trio.Nursery, deadline: float, mac: Callable[[bytes], bytes]) -> None:
         self._nursery = nursery
         self._deadline = deadline
         self._paces: dict[str, _Pace] = {}
-        self._names: set[tuple[str, Identity]] = set()
+        self._mac = mac
+        self._logins: set[_Login] = set()
 
     def begin(self, question: Question, route: Route, heard: Heard[Verdict]) -> None:
         """Ask the route's others what they say of a login that was decided. Never waits.
 
-        So many at once as the backend may be asked, and one of a name: over that the login is left out and counted. Another daemon may be
-        slower than this one; and one that, by a detour, is this one would be asked about its own question for ever.
+        So many at once as the backend may be asked, and each name with each secret once: over that the login is left out and counted.
+        Another daemon may be slower than this one; and one that, by a detour, is this one would be asked its own question for ever.
         """
         if isinstance(heard.answer, Unavailable):
             return
         for member, compared in route.beside:
             if member.services and question.attempt.service not in member.services:
                 continue
-            name = member.name, question.attempt.identity
-            if compared.under_way >= member.queue.places or name in self._names:
+            login = member.name, question.attempt.identity, self._mac(question.attempt.secret.reveal())
+            if compared.under_way >= member.queue.places or login in self._logins:
                 compared.left_out += 1
             else:
                 compared.under_way += 1
-                self._names.add(name)
-                self._nursery.start_soon(self._compare, question, (member, compared), heard)
+                self._logins.add(login)
+                self._nursery.start_soon(self._compare, question, (member, compared), heard, login)
 
-    async def _compare(self, question: Question, asked: tuple[Member, Compared], heard: Heard[Verdict]) -> None:
+    async def _compare(self, question: Question, asked: tuple[Member, Compared], heard: Heard[Verdict], login: _Login) -> None:
         member, compared = asked
         try:
             said = await self._asked(question, member)
@@ -77,7 +83,7 @@ class Comparing:
             _logger.exception("bug while a decision was compared with backend %s; it stands", member.name)
         finally:
             compared.under_way -= 1
-            self._names.discard((member.name, question.attempt.identity))
+            self._logins.discard(login)
 
     async def _asked(self, question: Question, member: Member) -> Verdict:
         began = trio.current_time()

@@ -63,7 +63,7 @@ class Flights:
         self._admission = grounds.admission
         self._deadline = deadline
         self._flights: dict[_Name, _Flight] = {}
-        self._comparing = Comparing(nursery, deadline)
+        self._comparing = Comparing(nursery, deadline, grounds.cache.secret_mac)
         self._crew: Crew[_Flight] = Crew(nursery, deadline, self)
 
     def begin(self, question: Question, route: Route, landed: Landed) -> bool:

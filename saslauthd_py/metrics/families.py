@@ -168,8 +168,8 @@ def _backends(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _hashing(turns: Turns) -> Iterator[Metric]:
-    yield _gauge("hash_places", "Password hashes that run at once.", (), [((), turns.places)])
-    yield _gauge("hash_running", "Password hashes that run.", (), [((), turns.taken)])
+    yield _gauge("hash_places", "Password hashes that have their turn at once: one a core, and one that is next.", (), [((), turns.places)])
+    yield _gauge("hash_running", "Password hashes that have their turn.", (), [((), turns.taken)])
     yield _gauge("hash_waiting", "Password hashes that wait for a core or for memory.", (), [((), turns.waiting)])
 
 

@@ -207,6 +207,19 @@ async def test_daemon_that_is_asked_by_a_detour_about_its_own_question_ends_it(a
     assert compared == Compared(alike=2, left_out=2)
 
 
+async def test_each_secret_of_a_name_is_compared_while_another_one_is(autojump_clock: MockClock) -> None:
+    compared, old = Compared(), ScriptedBackend(gate=trio.Event())
+    async with desk(plan(compared), users=ScriptedBackend(), old=old) as it:
+        for secret in (b"pw1", b"wrong", b"pw1"):
+            await it.ask(secret=secret)
+            await wait_all_tasks_blocked()
+        assert (compared.under_way, compared.left_out) == (2, 1), "the same one again adds nothing"
+        assert old.gate is not None
+        old.gate.set()
+        await wait_all_tasks_blocked()
+    assert (compared.under_way, compared.alike, compared.left_out) == (0, 2, 1)
+
+
 async def test_same_login_in_flight_is_compared_once(autojump_clock: MockClock) -> None:
     users, old = ScriptedBackend(gate=trio.Event()), ScriptedBackend()
     async with desk(plan(Compared()), users=users, old=old) as it:
