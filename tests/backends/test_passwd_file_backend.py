@@ -410,7 +410,7 @@ async def test_realms_that_have_no_file_leave_nothing_in_memory(home: Path) -> N
         for number in range(200):
             assert await ask(it, "pw1", Identity("alice", f"r{number}.test")) == UnknownUser()
         assert not it._files._watched
-        assert it._generations[it.account(Identity("alice", "r7.test"))] == 0
+        assert it._changes.generation(it.account(Identity("alice", "r7.test"))) == 0
 
 
 async def test_file_of_one_realm_that_is_no_good_is_an_outage_for_that_realm(home: Path) -> None:

@@ -136,7 +136,7 @@ async def test_c6_only_the_changed_account_has_another_generation(path: Path) ->
 
 
 async def test_changes_that_nobody_asks_for_are_kept_in_bounded_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saslauthd_py.backends.passwd_file._MOST_PENDING", 1)
+    monkeypatch.setattr("saslauthd_py.watching.changes._MOST_PENDING", 1)
     async with backend(path) as it:
         await ask(it)
         in_place(path)

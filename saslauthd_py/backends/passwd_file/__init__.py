@@ -23,7 +23,6 @@ from saslauthd_py.backends.passwd_file.files import REALM, Files, WatchedFile
 from saslauthd_py.backends.passwd_file.index import LARGEST, NO_ACCOUNTS, Index, Line
 from saslauthd_py.config.settings import PasswdFileSettings
 from saslauthd_py.credential import Credential, Encoding, Kind
-from saslauthd_py.generations import Generations
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity, InvalidIdentity, Key
 from saslauthd_py.keying import Salts
@@ -33,17 +32,11 @@ from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 from saslauthd_py.watching import watched
+from saslauthd_py.watching.changes import Changes, unovertaken
 from saslauthd_py.watching.reading import Fault, Source
 from saslauthd_py.watching.watched import Changed
 
 _logger = logging.getLogger(__name__)
-
-_MOST_PENDING = 10_000
-"""Changed accounts that wait for `changes` by name; more count as all."""
-
-_TRIES = 3
-"""Proofs of one login whose line changes while they are made. After that many nobody can tell (as rule C8)."""
-
 
 _NUMBER = 1
 """Of the one secret that a line has."""
@@ -76,8 +69,7 @@ class PasswdFileBackend:
         self._settings = settings
         self._hashing = hashing
         self._nursery = nursery
-        self._generations = Generations()
-        self._pending: list[str] | None = []
+        self._changes = Changes()
         self._warned = False
         self._decoy = _decoy(None)
         self._profiles: Counter[str] = Counter()
@@ -94,12 +86,11 @@ class PasswdFileBackend:
         A file that cannot be read is no reason to raise: all its accounts have changed once, into accounts that nobody can tell of.
         """
         if self._files.home.changed():
-            self._pending = None
+            self._changes.any_may_have()
         stale = [file for file in self._files.watched() if file.was_read and not file.unchanged()]
         if stale:
             raise BackendBusy(f"{stale[0].source.path}: has changed and is read anew")
-        seen, self._pending = self._pending, []
-        return seen
+        return self._changes.taken()
 
     def account(self, name: Identity) -> str:
         """As `Watched.account`."""
@@ -115,7 +106,7 @@ class PasswdFileBackend:
         except InvalidIdentity:
             return 0
         home = 0 if self._files.knows(login.realm) else self._files.home.generation
-        return home << 64 | self._generations[login.account]
+        return home << 64 | self._changes.generation(login.account)
 
     async def verify_password(self, attempt: Attempt) -> Verdict:
         """As `Backend.verify_password`. A verdict is given only by a line that is still the account's when its hash is done.
@@ -183,16 +174,8 @@ class PasswdFileBackend:
             login = self._login(name)
         except InvalidIdentity:
             return UnknownUser()
-        line = await self._find(login)
-        for _ in range(_TRIES):
-            if not isinstance(line, Line):
-                return line
-            told = await tell(login, line)
-            after = await self._find(login)
-            if isinstance(after, Line) and after.text == line.text:
-                return told
-            line = replace(after, judged=judges) if isinstance(after, Unavailable) else after
-        return Unavailable(f"{self._path(login.realm)}: the account kept changing while it was looked at", judged=judges)
+        lost = Unavailable(f"{self._path(login.realm)}: the account kept changing while it was looked at", judged=judges)
+        return await unovertaken(lambda: self._find(login), lambda line: tell(login, line), _is_same, lost)
 
     def _login(self, asked: Identity) -> _Login:
         """Raises InvalidIdentity. Names of two realms' files are two accounts, whatever `login` leaves of the realm."""
@@ -282,7 +265,7 @@ class PasswdFileBackend:
         return WatchedFile(source, self._nursery, partial(self._published, realm), self._name)
 
     def _published(self, realm: str, file: WatchedFile, changed: Changed) -> None:
-        self._count(None if changed is None else {identity.account(self._confirmed(realm, name)) for name in changed})
+        self._changes.count(None if changed is None else {identity.account(self._confirmed(realm, name)) for name in changed})
         self._files.trim(file)
         self._count_hashes()
         if file.exposed and not self._warned and isinstance(file.found, Index) and file.found.profiles:
@@ -292,17 +275,8 @@ class PasswdFileBackend:
 
     def _dropped(self, file: WatchedFile) -> None:
         """Nobody sees its changes any more, so what was said of its accounts is not remembered."""
-        self._count(file.asked)
+        self._changes.count(file.asked)
         file.asked = set()
-
-    def _count(self, changed: set[str] | None) -> None:
-        if changed == set():
-            return
-        self._generations.count(None if changed is None else frozenset(changed))
-        if changed is None or self._pending is None or len(self._pending) + len(changed) > _MOST_PENDING:
-            self._pending = None
-        else:
-            self._pending += changed
 
     def _count_hashes(self) -> None:
         profiles: Counter[str] = Counter()
@@ -312,6 +286,11 @@ class PasswdFileBackend:
         if profiles:
             self._profiles = profiles
             self._decoy = _decoy(profiles.most_common(1)[0][0])
+
+
+def _is_same(one: Line, other: Line) -> bool:
+    """Wherever in the file it stands."""
+    return one.text == other.text
 
 
 def _ends_with_a_line(text: bytes) -> bool:

@@ -15,8 +15,9 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from operator import eq
 from typing import TypeVar
 
 import trio
@@ -27,7 +28,6 @@ from saslauthd_py.backends.sasldb import index
 from saslauthd_py.backends.sasldb.index import Account, Index
 from saslauthd_py.config.settings import SasldbSettings
 from saslauthd_py.credential import Credential, Encoding, Kind
-from saslauthd_py.generations import Generations
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity, InvalidIdentity, Key
 from saslauthd_py.keying import Salts
@@ -35,16 +35,11 @@ from saslauthd_py.keys import AccountKeys, Hash
 from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
+from saslauthd_py.watching.changes import Changes, unovertaken
 from saslauthd_py.watching.reading import Fault, Source
 from saslauthd_py.watching.watched import Changed, WatchedFile
 
 _logger = logging.getLogger(__name__)
-
-_MOST_PENDING = 10_000
-"""Changed accounts that wait for `changes` by name; more count as all."""
-
-_TRIES = 3
-"""Proofs of one login whose record changes while they are made. After that many nobody can tell (as rule C8)."""
 
 _NUMBER = 1
 """Of the one secret that an account has."""
@@ -78,8 +73,7 @@ class SasldbBackend:
         self._hashing = hashing
         self._realm = socket.gethostname() if settings.default_realm is None else settings.default_realm
         self._name = name
-        self._generations = Generations()
-        self._pending: list[str] | None = []
+        self._changes = Changes()
         self._warned = False
         self._decoy = _encoding(os.urandom(32))
         self._salts = Salts(settings.decoy_key or Secret(os.urandom(32)))
@@ -95,8 +89,7 @@ class SasldbBackend:
         """
         if self._file.was_read and not self._file.unchanged():
             raise BackendBusy(f"{self._settings.path}: has changed and is read anew")
-        seen, self._pending = self._pending, []
-        return seen
+        return self._changes.taken()
 
     def account(self, name: Identity) -> str:
         """As `Watched.account`."""
@@ -107,7 +100,7 @@ class SasldbBackend:
 
     def generation(self, name: Identity) -> int:
         """As `Watched.generation`."""
-        return self._generations[self.account(name)]
+        return self._changes.generation(self.account(name))
 
     async def verify_password(self, attempt: Attempt) -> Verdict:
         """As `Backend.verify_password`. A verdict is given only by a record that is still the account's afterwards.
@@ -163,16 +156,8 @@ class SasldbBackend:
             login = self._login(name)
         except InvalidIdentity:
             return UnknownUser()
-        account = await self._find(login)
-        for _ in range(_TRIES):
-            if not isinstance(account, Account):
-                return account
-            told = await tell(login, account)
-            after = await self._find(login)
-            if after == account:
-                return told
-            account = replace(after, judged=judges) if isinstance(after, Unavailable) else after
-        return Unavailable(f"{self._settings.path}: the account kept changing while it was looked at", judged=judges)
+        lost = Unavailable(f"{self._settings.path}: the account kept changing while it was looked at", judged=judges)
+        return await unovertaken(lambda: self._find(login), lambda account: tell(login, account), eq, lost)
 
     def _login(self, asked: Identity) -> _Login:
         """Raises InvalidIdentity."""
@@ -210,21 +195,12 @@ class SasldbBackend:
         return Accepted(account.identity, replayable=False) if account.password else Rejected(Reason.NO_CREDENTIAL)
 
     def _published(self, file: WatchedFile[Index], changed: Changed) -> None:
-        self._count(None if changed is None else {identity.account(name) for name in changed})
+        self._changes.count(None if changed is None else {identity.account(name) for name in changed})
         if file.exposed and not self._warned and isinstance(file.found, Index) and len(file.found):
             self._warned = True
             path = self._settings.path
             whose = f"backend {self._name}: " if self._name else ""
             _logger.warning("%s%s: every user of this machine can read its passwords, in clear; run: chmod o= %s", whose, path, path)
-
-    def _count(self, changed: set[str] | None) -> None:
-        if changed == set():
-            return
-        self._generations.count(None if changed is None else frozenset(changed))
-        if changed is None or self._pending is None or len(self._pending) + len(changed) > _MOST_PENDING:
-            self._pending = None
-        else:
-            self._pending += changed
 
 
 def _encoding(password: bytes) -> Encoding:
