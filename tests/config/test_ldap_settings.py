@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from saslauthd_py.config.settings.ldap import LdapSettings
-from saslauthd_py.config.settings.ldap_server import LdapServer, LdapServerMark
+from saslauthd_py.config.settings.ldap_server import LdapServer, LdapServerUri
 from saslauthd_py.config.settings.tokens import GROUP_TOKENS, LOGIN_TOKENS, Token, UnknownToken, letters, split_tokens
 
 BASE = "ou=people,dc=example,dc=org"
@@ -25,7 +25,7 @@ TEMPLATE: dict[str, Any] = {
 CLEAR = {"servers": ["ldap://ldap.example.org"]}
 SOCKET = {"servers": ["ldapi://%2Frun%2Fslapd%2Fldapi"]}
 
-SERVER: TypeAdapter[LdapServer] = TypeAdapter(Annotated[LdapServer, LdapServerMark()])
+SERVER: TypeAdapter[LdapServer] = TypeAdapter(LdapServerUri)
 
 
 def ldap(**keys: object) -> LdapSettings:

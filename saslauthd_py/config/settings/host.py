@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from saslauthd_py.config.settings.values import quoted, refused
 
-_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]@]+))(?::([0-9]{1,5}))?")
+_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]@]*))(?::([0-9]*))?")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _MAX_HOST = 253
 _MAX_PORT = 65535
@@ -40,10 +40,10 @@ def host_port(uri: str, written: str, default: int) -> HostPort:
     host = _host(found[1], found[2]) if found is not None else None
     if found is None or host is None:
         raise refused(f"{quoted(uri)}: must name a host or an address, IPv6 in brackets; a name with other letters as its xn-- form")
-    port = default if found[3] is None else int(found[3])
-    if not 0 < port <= _MAX_PORT:
+    digits = f"{default}" if found[3] is None else found[3]
+    if not 0 < len(digits) <= len(str(_MAX_PORT)) or not 0 < int(digits) <= _MAX_PORT:
         raise refused(f"{quoted(uri)}: must have a port from 1 to {_MAX_PORT}, or none")
-    return HostPort(host, port)
+    return HostPort(host, int(digits))
 
 
 def _host(bracketed: str | None, plain: str) -> str | None:

@@ -6,15 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import core_schema
+from pydantic import AfterValidator
 
 from saslauthd_py.config.settings.host import HostPort, host_port
-from saslauthd_py.config.settings.values import JsonSchema, kind, quoted, refused
+from saslauthd_py.config.settings.servers import ServerMark, in_order
+from saslauthd_py.config.settings.values import kind, quoted, refused
 
 _PORTS = {"imap": 143, "imaps": 993}
 _URI = re.compile(r"([Ii][Mm][Aa][Pp][Ss]?)://([^/?#]*)/?(.*)", re.DOTALL)
-_MAX_SERVERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +27,6 @@ class ImapServer:
         """The URI that means the same; a port is shown where it is not the scheme's own."""
         port = "" if self.place.port == _PORTS[self.scheme] else f":{self.place.port}"
         return f"{self.scheme}://{self.place.written}{port}"
-
-
-class ImapServerMark:
-    """Marks an ImapServer that is written as its URI."""
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            _server, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json")
-        )
-
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "string", "pattern": "^[Ii][Mm][Aa][Pp][Ss]?://"}
 
 
 def _server(value: object) -> ImapServer:
@@ -58,16 +45,8 @@ def _server(value: object) -> ImapServer:
     return ImapServer(scheme, host_port(value, written[2], _PORTS[scheme]))
 
 
-def _servers(servers: tuple[ImapServer, ...]) -> tuple[ImapServer, ...]:
-    if not servers:
-        raise refused("must name a server")
-    if len(servers) > _MAX_SERVERS:
-        raise refused(f"must name {_MAX_SERVERS} servers at most, not {len(servers)}")
-    for server in servers:
-        if servers.count(server) > 1:
-            raise refused(f"names {quoted(str(server))} twice")
-    return servers
+ImapServerUri = Annotated[ImapServer, ServerMark(_server, "^[Ii][Mm][Aa][Pp][Ss]?://")]
+"""A server that is written as its URI."""
 
-
-ImapServers = Annotated[tuple[Annotated[ImapServer, ImapServerMark()], ...], AfterValidator(_servers)]
+ImapServers = Annotated[tuple[ImapServerUri, ...], AfterValidator(in_order)]
 """Servers in the order in which they are asked: one at least, none twice."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Literal, cast
 from urllib.parse import quote, unquote
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import core_schema
+from pydantic import AfterValidator
 
-from saslauthd_py.config.settings.values import MAX_SOCKET_PATH, JsonSchema, kind, quoted, refused
+from saslauthd_py.config.settings.host import HostPort, host_port
+from saslauthd_py.config.settings.servers import ServerMark, in_order
+from saslauthd_py.config.settings.values import MAX_SOCKET_PATH, kind, quoted, refused
 
 Scheme = Literal["ldap", "ldaps", "ldapi"]
 
@@ -21,11 +21,6 @@ DEFAULT_SOCKET = "/var/run/slapd/ldapi"
 
 _PORTS = {"ldap": 389, "ldaps": 636}
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)/?(.*)", re.DOTALL)
-_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]*))(?::([0-9]*))?")
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-_MAX_HOST = 253
-_MAX_PORT = 65535
-_MAX_SERVERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +36,16 @@ class LdapServer:
         """The URI that means the same; a port is shown where it is not the scheme's own."""
         if self.scheme == "ldapi":
             return f"ldapi://{quote(self.path, safe='')}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
+        return f"{self.scheme}://{self._place.written}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
 
     @property
     def local(self) -> bool:
         """Does what is sent there stay on this machine?"""
-        try:
-            return self.scheme == "ldapi" or self.host == "localhost" or ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return self.scheme == "ldapi" or self._place.local
 
-
-class LdapServerMark:
-    """Marks an LdapServer that is written as its URI."""
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            _server, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json")
-        )
-
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"type": "string", "pattern": "^[Ll][Dd][Aa][Pp][SsIi]?://"}
+    @property
+    def _place(self) -> HostPort:
+        return HostPort(self.host, self.port)
 
 
 def _server(value: object) -> LdapServer:
@@ -97,47 +80,11 @@ def _socket(uri: str, written: str) -> str:
 def _at_host(uri: str, scheme: Literal["ldap", "ldaps"], written: str) -> LdapServer:
     if "@" in written:
         raise refused("must not hold a name or password: bind_dn and password are keys of their own")
-    place = _PLACE.fullmatch(written)
-    if place is None or (place[1] and not _is_ipv6(place[1])) or (not place[1] and not _is_host(place[2])):
-        raise refused(f"{quoted(uri)}: must name a host or an address, IPv6 in brackets; a name with other letters as its xn-- form")
-    port = _PORTS[scheme]
-    if place[3] is not None:
-        if not 0 < len(place[3]) <= len(str(_MAX_PORT)) or not 0 < int(place[3]) <= _MAX_PORT:
-            raise refused(f"{quoted(uri)}: must have a port from 1 to {_MAX_PORT}, or none")
-        port = int(place[3])
-    host = str(IPv6Address(place[1])) if place[1] else place[2].lower().removesuffix(".")
-    return LdapServer(scheme, host, port)
+    return LdapServer(scheme, *host_port(uri, written, _PORTS[scheme]))
 
 
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text)
-    except ValueError:
-        return False
-    return True
+LdapServerUri = Annotated[LdapServer, ServerMark(_server, "^[Ll][Dd][Aa][Pp][SsIi]?://")]
+"""A server that is written as its URI."""
 
-
-def _is_host(text: str) -> bool:
-    """A name, or an IPv4 address: what looks like one and is none (192.0.2.256) is no name either."""
-    labels = text.removesuffix(".").split(".")
-    if labels[-1].isdigit():
-        try:
-            return ip_address(text).version == 4
-        except ValueError:
-            return False
-    return len(text) <= _MAX_HOST and all(_LABEL.fullmatch(label) for label in labels)
-
-
-def _servers(servers: tuple[LdapServer, ...]) -> tuple[LdapServer, ...]:
-    if not servers:
-        raise refused("must name a server")
-    if len(servers) > _MAX_SERVERS:
-        raise refused(f"must name {_MAX_SERVERS} servers at most, not {len(servers)}")
-    for server in servers:
-        if servers.count(server) > 1:
-            raise refused(f"names {quoted(str(server))} twice")
-    return servers
-
-
-LdapServers = Annotated[tuple[Annotated[LdapServer, LdapServerMark()], ...], AfterValidator(_servers)]
+LdapServers = Annotated[tuple[LdapServerUri, ...], AfterValidator(in_order)]
 """Servers in the order in which they are asked: one at least, none twice."""
