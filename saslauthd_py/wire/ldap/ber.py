@@ -6,6 +6,8 @@ all of its own that way) and numbers with octets to spare.
 
 from __future__ import annotations
 
+import struct
+
 INTEGER = 0x02
 OCTETS = 0x04
 ENUMERATED = 0x0A
@@ -14,9 +16,12 @@ SET = 0x31
 
 _MAX_LENGTH_OCTETS = 4
 _MAX_NUMBER_OCTETS = 4
+_MAX_NUMBER = 0x7FFFFFFF
 _LONG = 0x80
 _HIGH_TAG = 0x1F
 _OCTET = tuple(bytes([value]) for value in range(256))
+_NUMBER = struct.Struct(">BBI")
+"""Tag, length, and as many octets as a number may have."""
 
 
 class Malformed(ValueError):
@@ -90,9 +95,11 @@ def expect(tag: int, data: bytes, at: int, end: int) -> tuple[int, int]:
 
 def read_number(tag: int, data: bytes, at: int, end: int) -> tuple[int, int]:
     """The INTEGER or ENUMERATED at `at`, 0 to 2147483647, and where it ends. Raises Malformed."""
+    if at + _NUMBER.size <= end:  # in nearly every answer: the whole of it in one step, and what stands behind it is shifted out
+        found, size, octets = _NUMBER.unpack_from(data, at)
+        if found == tag and 0 < size <= _MAX_NUMBER_OCTETS and octets <= _MAX_NUMBER:
+            return octets >> 8 * (_MAX_NUMBER_OCTETS - size), at + 2 + size
     begin, stop = expect(tag, data, at, end)
-    if stop - begin == 1 and data[begin] < _LONG:
-        return data[begin], stop
     if not 0 < stop - begin <= _MAX_NUMBER_OCTETS or data[begin] & _LONG:
         raise Malformed("a number that is negative, empty or over 2147483647")
     return int.from_bytes(data[begin:stop], "big"), stop
