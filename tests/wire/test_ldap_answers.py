@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saslauthd_py.wire import ldap
+from saslauthd_py.wire.ldap import ber
 from tests.wire.ldap_peers import by_ldap3, one, padded, plain, read, rfc4511
 
 numbers = st.integers(1, ldap.MAX_NUMBER)
@@ -163,6 +164,32 @@ def test_elements_at_a_sequences_end_that_are_not_known_are_ignored() -> None:
 
 def test_of_an_element_that_comes_twice_the_first_counts() -> None:
     assert one(bind(SUCCESS + plain(0x87, b"a") + plain(0x87, b"b"))).answer == ldap.BindResponse(0, sasl=b"a")
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, 121, 122, 123, 124, 125, 127, 128, 300])
+@pytest.mark.parametrize("behind", [b"", padded(0xA0), b"\x30\x00"])
+def test_an_entry_without_attributes_is_its_name_however_long(size: int, behind: bytes) -> None:
+    name = bytes(size)
+    long = padded(0x64, padded(4, name), padded(0x30))
+    assert one(padded(0x30, NUMBER, long, behind)).answer == ldap.SearchResultEntry(name)
+    short = ber.element(0x64, ber.element(4, name) + plain(0x30, b""))
+    assert one(ber.element(0x30, NUMBER + short + behind)).answer == ldap.SearchResultEntry(name)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        plain(0x64, plain(4, b"cn=x") + plain(0x30, plain(0x30, plain(4, b"cn") + plain(0x31, b"")) + plain(0x30, b""))),
+        plain(0x64, b"\x04\x07cn=x\x30\x00"),
+        plain(0x64, plain(4, b"cn=x\x30\x00")),
+        plain(0x64, plain(4, b"cn=x") + b"\x31\x00"),
+        plain(0x64, plain(0x24, b"cn=x") + b"\x30\x00"),
+        b"\x64\x09" + plain(4, b"cn=x") + b"\x30\x00",
+    ],
+)
+def test_what_only_ends_like_an_entry_without_attributes_is_a_fault(operation: bytes) -> None:
+    (fault,) = read(plain(0x30, NUMBER + operation))
+    assert isinstance(fault, ldap.Fault)
 
 
 def test_codes_beyond_the_rfcs_are_numbers() -> None:

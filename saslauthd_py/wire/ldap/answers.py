@@ -98,10 +98,18 @@ def decode(data: bytes) -> Message:
     """The whole message that `data` is. Raises Malformed."""
     at, end = ber.expect(ber.SEQUENCE, data, 0, len(data))
     number, at = ber.read_number(ber.INTEGER, data, at, end)
-    answer = _FREQUENT.get(data[at:end]) or _operation(data, at, end)
+    answer = _FREQUENT.get(data[at:end]) or _bare_entry(data, at, end) or _operation(data, at, end)
     if not number and not isinstance(answer, ExtendedResponse):
         raise Malformed("an answer with message id 0, which only a notification has")
     return Message(number, answer, end)
+
+
+def _bare_entry(data: bytes, at: int, end: int) -> SearchResultEntry | None:
+    """The entry that `data[at:end]` is, where it has a name and no attributes, as a login asks for it; None: it is something else."""
+    size = end - at - 6  # four octets stand before the name, and two behind it
+    if 0 <= size < len(_BARE) and data[at : at + 4] == _BARE[size] and data[end - 2 : end] == b"\x30\x00":
+        return SearchResultEntry(data[at + 4 : end - 2])
+    return None
 
 
 def _operation(data: bytes, at: int, end: int) -> Answer:
@@ -169,10 +177,7 @@ def _entry(data: bytes, at: int, end: int) -> SearchResultEntry:
     begin, at = ber.expect(ber.OCTETS, data, at, end)
     name = data[begin:at]
     at, stop = ber.expect(ber.SEQUENCE, data, at, end)
-    if stop < end:
-        _optional(data, stop, end)
-    if at == stop:
-        return SearchResultEntry(name)
+    _optional(data, stop, end)
     attributes = []
     while at < stop:
         at, next_at = ber.expect(ber.SEQUENCE, data, at, stop)
@@ -216,3 +221,6 @@ _FREQUENT: dict[bytes, Answer] = {
     for length in (b"\x07", b"\x84\x00\x00\x00\x07")
 }
 """Results without a word, as OpenLDAP and Active Directory write them, read once: nearly all that a login hears."""
+
+_BARE = tuple(bytes([0x64, size + 4, ber.OCTETS, size]) for size in range(0x80 - 4))
+"""How an entry begins that has nothing but a name of so many octets, and all lengths in one."""
