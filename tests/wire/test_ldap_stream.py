@@ -40,6 +40,22 @@ def test_messages_come_in_the_order_in_which_they_were_sent() -> None:
     assert stream.next_message() is None
 
 
+@pytest.mark.parametrize("taken_first", [0, 1])
+def test_more_may_be_fed_before_all_messages_are_taken(taken_first: int) -> None:
+    stream = ldap.Stream()
+    stream.feed(BIND + BIND + BIND[:5])
+    came = [stream.next_message() for _ in range(taken_first)]
+    stream.feed(BIND[5:] + BIND[:1])
+    assert stream.pending == (3 - taken_first) * len(BIND) + 1
+    assert [*came, *taken(stream)] == [BOUND] * 3
+    stream.feed(BIND[1:3])
+    assert stream.next_message() is None
+    assert stream.pending == 3
+    stream.feed(BIND[3:] + BIND)
+    assert taken(stream) == [BOUND] * 2
+    assert stream.pending == 0
+
+
 def test_nothing_fed_is_nothing_said() -> None:
     stream = ldap.Stream()
     assert stream.next_message() is None

@@ -94,14 +94,13 @@ class Message(NamedTuple):
     size: int
 
 
-def decode(data: bytes) -> Message:
-    """The whole message that `data` is. Raises Malformed."""
-    at, end = ber.expect(ber.SEQUENCE, data, 0, len(data))
+def decode(data: bytes, at: int, end: int) -> tuple[int, Answer]:
+    """The number and the answer of the message whose contents are `data[at:end]`. Raises Malformed."""
     number, at = ber.read_number(ber.INTEGER, data, at, end)
     answer = _FREQUENT.get(data[at:end]) or _bare_entry(data, at, end) or _operation(data, at, end)
     if not number and not isinstance(answer, ExtendedResponse):
         raise Malformed("an answer with message id 0, which only a notification has")
-    return Message(number, answer, end)
+    return number, answer
 
 
 def _bare_entry(data: bytes, at: int, end: int) -> SearchResultEntry | None:

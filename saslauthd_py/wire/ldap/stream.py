@@ -42,59 +42,75 @@ class Stream:
 
     def __init__(self, limit: int = MAX_MESSAGE) -> None:
         self._limit = limit
-        self._buffer = bytearray()
+        self._fed = b""
+        self._at = 0  # where in `_fed` the next message begins
+        self._begun = bytearray()  # one that was not whole when all before it were taken; then nothing else is held
+        self._needed = 0  # how many bytes of it must be there before more can be told
         self._faulted = False
 
     @property
     def pending(self) -> int:
         """Bytes that were fed and are in no message that was taken. Not 0 when StartTLS is answered: close the connection (rule G3)."""
-        return len(self._buffer)
+        return len(self._fed) - self._at + len(self._begun)
 
     def feed(self, data: bytes) -> None:
         """Take received bytes."""
-        if not self._faulted:
-            self._buffer += data
+        if self._faulted:
+            return
+        if self._begun:
+            self._begun += data
+            if len(self._begun) >= self._needed:
+                self._fed = bytes(self._begun)
+                self._begun.clear()
+        elif self._fed:
+            self._fed = self._fed[self._at :] + data
+            self._at = 0
+        else:
+            self._fed = data
 
     def next_message(self) -> Message | Fault | None:
         """The next whole message; None: more bytes are needed, or there was a Fault. A Fault comes once, as soon as it can be told."""
-        buffer = self._buffer
-        if not buffer:
+        data, at = self._fed, self._at
+        if not data:
             return None
         try:
-            size = self._size()
-            if size > len(buffer):
-                return None
-            if size == len(buffer):
-                self._buffer = bytearray()
-                return decode(bytes(buffer))
-            whole = bytes(buffer[:size])
-            del buffer[:size]
-            return decode(whole)
+            begin = at + _HEAD
+            if begin <= len(data) and data[at] == ber.SEQUENCE and (size := data[at + 1]) < _LONG:  # nearly every one
+                end = begin + size
+            else:
+                begin, end = _bounds(data, at)
+            if end - at > self._limit:
+                raise _TooLong(f"an answer of {end - at} bytes, over the {self._limit} that one may have")
+            if end < len(data):
+                self._at = end
+            else:
+                self._fed, self._at = b"", 0
+                if end > len(data):
+                    self._begun += data[at:]
+                    self._needed = end - at
+                    return None
+            number, answer = decode(data, begin, end)
         except ber.Malformed as malformed:
             self._faulted = True
-            number = _number(bytes(buffer[:_MOST_HEAD])) if isinstance(malformed, _TooLong) else 0
-            buffer.clear()
-            return Fault(str(malformed), number)
+            self._fed, self._at = b"", 0
+            return Fault(str(malformed), _number(data[at : at + _MOST_HEAD]) if isinstance(malformed, _TooLong) else 0)
+        return Message(number, answer, end - at)
 
-    def _size(self) -> int:
-        """How many bytes the first message has, or must at least have. Raises Malformed."""
-        buffer = self._buffer
-        if buffer[0] != ber.SEQUENCE:
-            if buffer[0] in _TLS:
-                raise ber.Malformed("the server speaks TLS on this port: its URI begins with ldaps:, or the port is another")
-            raise ber.Malformed(f"no LDAP: a message begins with 0x{buffer[0]:02x}")
-        if len(buffer) < _HEAD:
-            return _HEAD
-        if buffer[1] < _LONG:
-            size = _HEAD + buffer[1]
-        else:
-            head = _HEAD + ber.octets_of_length(buffer[1])
-            if len(buffer) < head:
-                return head
-            size = head + int.from_bytes(buffer[_HEAD:head], "big")
-        if size > self._limit:
-            raise _TooLong(f"an answer of {size} bytes, over the {self._limit} that one may have")
-        return size
+
+def _bounds(data: bytes, at: int) -> tuple[int, int]:
+    """Where the contents of the message at `at` begin and end, or must at least begin and end. Raises Malformed."""
+    if data[at] != ber.SEQUENCE:
+        if data[at] in _TLS:
+            raise ber.Malformed("the server speaks TLS on this port: its URI begins with ldaps:, or the port is another")
+        raise ber.Malformed(f"no LDAP: a message begins with 0x{data[at]:02x}")
+    begin = at + _HEAD
+    if begin > len(data):
+        return begin, begin
+    size = data[at + 1]
+    if size >= _LONG:
+        begin += ber.octets_of_length(size)
+        size = int.from_bytes(data[at + _HEAD : begin], "big") if begin <= len(data) else 0
+    return begin, begin + size
 
 
 def _number(head: bytes) -> int:
