@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from saslauthd_py.credential import Restrictions
 from saslauthd_py.identity import Identity
@@ -16,8 +16,7 @@ from saslauthd_py.verdict import Rejected, Unavailable, UnknownUser, Verdict
 Address = IPv4Address | IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try to log in. `address` is the mail client's, and None unless the listener is trusted to name it (rule D10).
 
     `urgent`: this account and secret were accepted lately, so the work for them goes before that for strangers (rules D3, D4).

@@ -9,15 +9,14 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 import trio
 
 _ENOUGH_TO_KEEP_ONE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Whose work it is. `network`: None where it is unknown or trusted, these take turns by account; `urgent`: holds a ticket."""
 
     account: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from saslauthd_py import proxy_users, trace
 from saslauthd_py.authenticator.question import Decision, Grounds
@@ -26,7 +25,7 @@ def decided(decision: Decision, names: Sequence[Identity], authzid: Identity | N
     if authzid is None or not isinstance(decision.verdict, Accepted) or any(proxy_users.same(name, authzid) for name in names):
         return decision
     trace.note("authzid", authcid=decision.user, authzid=str(authzid), granted=True)
-    return replace(decision, user=str(authzid), authcid=decision.user)
+    return decision._replace(user=str(authzid), authcid=decision.user)
 
 
 def _noted(may: bool, authcid: Identity, authzid: Identity | None) -> bool:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar, assert_never
+from typing import Generic, NamedTuple, TypeVar, assert_never
 
 import trio
 
@@ -27,8 +27,7 @@ KeysAnswer = KeysFound | Rejected | UnknownUser | Unavailable
 _Answer = TypeVar("_Answer", Verdict, KeysAnswer)
 
 
-@dataclass(frozen=True, slots=True)
-class Heard(Generic[_Answer]):
+class Heard(NamedTuple, Generic[_Answer]):
     """What the backends of a chain said, in their order, and the answer that speaks for all, with its backend; None: nobody was asked."""
 
     answer: _Answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import trio
 
@@ -145,7 +145,7 @@ class Flights:
         try:
             verdict = self._admission.settle(flight.entry, _permit(flight.question.attempt, heard))
             steps.settled(flight.entry, verdict)
-            flight.heard = heard if verdict is heard.answer else replace(heard, answer=verdict)
+            flight.heard = heard if verdict is heard.answer else heard._replace(answer=verdict)
         except Exception:
             self._fault(flight)
 

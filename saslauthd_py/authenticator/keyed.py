@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import trio
 
@@ -81,7 +81,7 @@ class Exchange:
         heard = await chain.look_up(route, self.sought, self._lookup(), self.grounds.admission)
         shown = heard.answer.keys if isinstance(heard.answer, KeysFound) else await self._unserved(heard) or decoy
         if not isinstance(heard.answer, Unavailable) and not acting.could(self.grounds, self.sought.identity, self.sought.authzid):
-            heard = replace(heard, answer=Rejected(Reason.AUTHZID))
+            heard = heard._replace(answer=Rejected(Reason.AUTHZID))
         return shown, heard
 
     async def _unserved(self, heard: Heard[KeysAnswer]) -> AccountKeys | None:

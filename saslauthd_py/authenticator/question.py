@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from saslauthd_py.admission import Admission
 from saslauthd_py.backend import Address, Attempt
@@ -13,8 +14,7 @@ from saslauthd_py.routing import Routes
 from saslauthd_py.verdict import Unavailable, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """An attempt as one listener received it; `key` is the MAC that its proof goes by, `listener` its name for routes and log.
 
     `authzid`: whom the login wants to act as, None: as itself. It is no part of `key`: a proof knows nothing of it (rule C1).
@@ -37,8 +37,7 @@ class Sought:
     authzid: Identity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """A verdict, and what the log says of it.
 
     `user` is the identity that the backend confirmed, else the one that was asked (rule B1). Where that one may act as somebody else,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 from saslauthd_py import passwords
@@ -67,7 +66,7 @@ class Hashing:
 
     async def make(self, scheme: str, secret: Secret) -> Encoding:
         """As `passwords.make`, and never before the login of a ticket. Raises UnknownScheme, SecretTooLong."""
-        async with self._queue.turn(replace(CALLER.get(), urgent=False), passwords.cost_to_make(scheme).memory):
+        async with self._queue.turn(CALLER.get()._replace(urgent=False), passwords.cost_to_make(scheme).memory):
             return await self._threads.run(partial(passwords.make, scheme, secret))
 
     async def derive(self, function: Hash, secret: Secret, salt: bytes, rounds: int) -> Keys:

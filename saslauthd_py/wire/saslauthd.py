@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from saslauthd_py.secret import Secret
 
@@ -39,8 +40,7 @@ LIMITS = Limits()
 COMPAT_LIMITS = Limits(field=COMPAT_MAX_FIELD)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What a client asks. `client` is the fifth field as it was sent, empty where there is none."""
 
     login: bytes

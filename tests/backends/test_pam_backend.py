@@ -161,7 +161,7 @@ async def test_call_is_what_was_attempted() -> None:
 async def test_d7_secret_as_long_as_a_request_fits_in_a_frame_and_stays_too_long() -> None:
     it, workers = backend(WRONG)
     for size in (512, 513, 4096, 4097, 16384):
-        await it.verify_password(replace(ALICE, identity=Identity("a" * 255), secret=Secret(b"x" * size)))
+        await it.verify_password(ALICE._replace(identity=Identity("a" * 255), secret=Secret(b"x" * size)))
         call = decode(encode(workers.calls[-1]))
         assert isinstance(call, Call)
         assert (call.secret == Secret(b"x" * size)) == (size <= 4096)
@@ -180,7 +180,7 @@ async def test_d7_secret_as_long_as_a_request_fits_in_a_frame_and_stays_too_long
 )
 async def test_b1_identity_is_the_login_that_was_confirmed(login: str, asked: Identity, sent: bytes, confirmed: Identity) -> None:
     it, workers = backend(replace(RIGHT, account=sent), login=login)
-    verdict = await it.verify_password(replace(ALICE, identity=asked))
+    verdict = await it.verify_password(ALICE._replace(identity=asked))
     assert workers.calls[0].login == sent
     assert isinstance(verdict, Accepted)
     assert verdict.identity == confirmed
@@ -200,7 +200,7 @@ async def test_b1_account_that_none_can_be_is_nobody(account: bytes) -> None:
 
 async def test_login_that_gets_too_long_is_unknown_and_nobody_is_asked() -> None:
     it, workers = backend(RIGHT, login="{local}{local}")
-    assert await it.verify_password(replace(ALICE, identity=Identity("a" * 200))) == UnknownUser()
+    assert await it.verify_password(ALICE._replace(identity=Identity("a" * 200))) == UnknownUser()
     assert workers.calls == []
 
 
@@ -230,9 +230,9 @@ async def test_missing_file_is_an_outage_that_names_the_file() -> None:
     refused = Answer(0, Stage.REFUSED, Refusal.NO_SERVICE_FILE)
     for attempt, settings, file in (
         (ALICE, {}, "/etc/pam.d/smtp,"),
-        (replace(ALICE, service="pop"), {}, "/etc/pam.d/pop,"),
+        (ALICE._replace(service="pop"), {}, "/etc/pam.d/pop,"),
         (ALICE, {"pam_service": "mail"}, "/etc/pam.d/mail,"),
-        (replace(ALICE, service="../x"), {}, "/etc/pam.d/../x,"),
+        (ALICE._replace(service="../x"), {}, "/etc/pam.d/../x,"),
     ):
         verdict = await judged(refused, attempt, **settings)
         assert isinstance(verdict, Unavailable)
@@ -257,9 +257,9 @@ async def test_d6_every_no_is_held_until_the_longest_would_have_come(autojump_cl
     assert hold(await it.verify_password(ALICE)) == pytest.approx(0.0299)
     assert hold(await it.verify_password(ALICE)) == pytest.approx(0.010)
     assert hold(await it.verify_password(ALICE)) == 0.0
-    assert hold(await it.verify_password(replace(ALICE, identity=Identity("a" * 255)))) == 0.0
+    assert hold(await it.verify_password(ALICE._replace(identity=Identity("a" * 255)))) == 0.0
     it._settings = PamSettings(type="pam", login="{local}{local}")
-    assert hold(await it.verify_password(replace(ALICE, identity=Identity("a" * 255)))) == pytest.approx(0.030)
+    assert hold(await it.verify_password(ALICE._replace(identity=Identity("a" * 255)))) == pytest.approx(0.030)
     assert trio.current_time() == pytest.approx(0, abs=1)  # nothing of it is slept here
 
 
@@ -291,7 +291,7 @@ async def test_d1_delay_of_a_module_is_that_of_every_no(autojump_clock: trio.tes
 
 async def test_d1_delay_is_bounded_and_more_so_without_an_address(autojump_clock: trio.testing.MockClock) -> None:
     it, _ = backend(replace(WRONG, delay=4_000_000_000, took=30_000_000), WRONG)
-    known = replace(ALICE, address=ip_address("192.0.2.7"))
+    known = ALICE._replace(address=ip_address("192.0.2.7"))
     assert hold(await it.verify_password(ALICE)) == 0.0  # it has taken 30 s already
     assert hold(await it.verify_password(ALICE)) == pytest.approx(1.0 + 2.0 - 0.03)
     assert hold(await it.verify_password(known)) == pytest.approx(1.0 + 4.0 - 0.03)

@@ -91,7 +91,7 @@ async def test_other_answers(answer: Answer | WorkerFailed, expected: Verdict | 
     ],
 )
 async def test_b1_identity_is_the_name_that_the_system_has(login: str, asked: Identity, account: bytes, confirmed: Identity) -> None:
-    verdict, _ = await judged(replace(RIGHT, account=account), replace(ALICE, identity=asked), login=login)
+    verdict, _ = await judged(replace(RIGHT, account=account), ALICE._replace(identity=asked), login=login)
     assert isinstance(verdict, Accepted)
     assert verdict.identity == confirmed
 
@@ -112,25 +112,25 @@ async def test_c3_proof_ends_with_the_account() -> None:
 
 
 async def test_call_is_what_was_attempted() -> None:
-    _, calls = await judged(RIGHT, replace(ALICE, identity=Identity("Jürgen", "a.test"), secret=Secret(b"\xff"), urgent=True))
+    _, calls = await judged(RIGHT, ALICE._replace(identity=Identity("Jürgen", "a.test"), secret=Secret(b"\xff"), urgent=True))
     assert calls == [Call(0, b"smtp", "Jürgen".encode(), Secret(b"\xff"), urgent=True)]
 
 
 async def test_d6_login_that_gets_too_long_costs_the_same_work() -> None:
     verdict, calls = await judged(
-        Answer(0, Stage.REFUSED, Refusal.NAME), replace(ALICE, identity=Identity("a" * 200)), login="{local}{local}"
+        Answer(0, Stage.REFUSED, Refusal.NAME), ALICE._replace(identity=Identity("a" * 200)), login="{local}{local}"
     )
     assert verdict == UnknownUser()
     assert len(calls) == 1
     assert not is_login(calls[0].login)
-    verdict, _ = await judged(RIGHT, replace(ALICE, identity=Identity("a" * 200)), login="{local}{local}")
+    verdict, _ = await judged(RIGHT, ALICE._replace(identity=Identity("a" * 200)), login="{local}{local}")
     assert isinstance(verdict, Unavailable)
 
 
 async def test_d7_secret_as_long_as_a_request_fits_in_a_frame_and_stays_too_long() -> None:
     for size in (512, 4096, 4097, 16384):
         secret = Secret(b"x" * size)
-        _, calls = await judged(RIGHT, replace(ALICE, identity=Identity("a" * 255), secret=secret))
+        _, calls = await judged(RIGHT, ALICE._replace(identity=Identity("a" * 255), secret=secret))
         call = decode(encode(calls[0]))
         assert isinstance(call, Call)
         assert (call.secret == secret) == (size <= 4096)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import trio
 
@@ -57,7 +57,7 @@ class Renewal:
             self._nursery.start_soon(self._renew, proved, salts, hashes, weak)
 
     async def _renew(self, proved: Proved, salts: Salts, hashes: tuple[Hash, ...], weak: bool) -> None:
-        CALLER.set(replace(CALLER.get(), urgent=False))
+        CALLER.set(CALLER.get()._replace(urgent=False))
         try:
             if hashes:
                 await self._add_keys(proved, salts, hashes)

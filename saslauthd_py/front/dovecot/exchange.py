@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -215,7 +214,7 @@ class Exchange:
         if not isinstance(verdict, Rejected | UnknownUser) or MECHANISMS[mechanism].need is not Need.KEYS:
             return decision
         why = await self.port.withheld(mechanism)
-        return replace(decision, verdict=Unavailable(f"{mechanism} is not offered to all here: {why}")) if why else decision
+        return decision._replace(verdict=Unavailable(f"{mechanism} is not offered to all here: {why}")) if why else decision
 
     async def _tell_outage(self, name: Identity) -> None:
         """By the end of the connection, where that hurts no other request that waits for us (rule E4)."""
