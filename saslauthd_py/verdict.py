@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from saslauthd_py.credential import UNRESTRICTED, Restrictions
 from saslauthd_py.identity import Identity
@@ -28,8 +29,7 @@ FINAL_REASONS = frozenset({Reason.LOCKED, Reason.DISABLED, Reason.EXPIRED})
 """They end a chain of backends whatever its `next_on` says (rule B4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The secret is this account's. `identity` is the one that the backend confirmed (rule B1).
 
     It is a proof, not yet a permission: `restrictions` are judged by whoever asked, at every cache hit again (rule C1).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -287,7 +285,7 @@ async def test_f5_last_use_is_noted_for_an_accepted_login_alone(autojump_clock: 
         used.clear()
         assert (await it.ask(service="smtp")).cached
         assert set(used) == {7}
-    only_imap = replace(right, restrictions=Restrictions(services=("imap",)))
+    only_imap = right._replace(restrictions=Restrictions(services=("imap",)))
     async with desk(users=says(only_imap)) as it:
         await it.ask(service="smtp")
         assert it.authenticator._routes.members["users"].used == {}
