@@ -51,6 +51,10 @@ class Crew(Generic[_Work]):
         self._waits.begin(member, trio.current_time())
 
     async def _serve(self, member: _Member[_Work]) -> None:
+        def leave(_: object) -> trio.lowlevel.Abort:
+            self._idle.remove(member)
+            return trio.lowlevel.Abort.SUCCEEDED
+
         member.task = trio.lowlevel.current_task()
         try:
             with member.scope:
@@ -60,7 +64,9 @@ class Crew(Generic[_Work]):
                     member.work = None
                     if len(self._idle) >= MOST_IDLE:
                         return
-                    await self._rest(member)
+                    self._idle.append(member)
+                    member.task.context = _NOTHING  # no secret of the last piece of work is kept in it
+                    await trio.lowlevel.wait_task_rescheduled(leave)
             late, member.work = member.work, None
             if late is not None:  # else its time was over in the very turn in which its work ended
                 self._duty.late(late)
@@ -68,15 +74,6 @@ class Crew(Generic[_Work]):
             if member.work is not None:
                 self._waits.over(member)
                 self._duty.stopped(member.work)
-
-    async def _rest(self, member: _Member[_Work]) -> None:
-        def leave(_: object) -> trio.lowlevel.Abort:
-            self._idle.remove(member)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._idle.append(member)
-        member.task.context = _NOTHING  # no secret of the last piece of work is kept in it
-        await trio.lowlevel.wait_task_rescheduled(leave)
 
 
 class _Member(Generic[_Work]):
