@@ -24,6 +24,8 @@ _logger = logging.getLogger(__name__)
 KeysAnswer = KeysFound | Rejected | UnknownUser | Unavailable
 """What a backend says that was asked for keys: they are its yes."""
 
+_CUT_OFF = Unavailable("no answer in time")
+
 _Answer = TypeVar("_Answer", Verdict, KeysAnswer)
 
 
@@ -129,7 +131,7 @@ def _unserved(member: Member, service: str) -> Rejected | None:
 async def _put(member: Member, question: Awaitable[_Answer]) -> _Answer:
     trace.note("asking", name=member.name)
     began = time.monotonic()
-    answer: _Answer = Unavailable("no answer in time")  # what is noted when this is cancelled
+    answer: _Answer = _CUT_OFF  # what is noted when this is cancelled
     try:
         answer = await question
     except Exception:
