@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import trio
 
@@ -41,7 +41,7 @@ _STOPPING: Heard[Verdict] = Heard(Unavailable("the daemon is stopping"))
 
 @dataclass(slots=True, eq=False)
 class _Flight:
-    """A proof in the making. `landed` is told first, then `done` is set for those who joined."""
+    """A proof in the making. `landed` is told first, then `done` is set for those who joined; None: nobody has."""
 
     name: _Name
     question: Question
@@ -49,7 +49,14 @@ class _Flight:
     entry: Entry
     landed: Landed | None = None
     heard: Heard[Verdict] = _STOPPING
-    done: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event | None = None
+
+    async def end(self) -> Heard[Verdict]:
+        """What it finds out, for who joins while it is in the air."""
+        if self.done is None:
+            self.done = trio.Event()
+        await self.done.wait()
+        return self.heard
 
 
 class Flights:
@@ -93,8 +100,7 @@ class Flights:
             return Heard(entry.refused)
         flight = _Flight(name, question, route, entry)
         self._begin(flight)
-        await flight.done.wait()
-        return flight.heard
+        return await flight.end()
 
     async def do(self, flight: _Flight, /) -> None:
         """As `Duty.do`."""
@@ -119,11 +125,10 @@ class Flights:
     async def _ride(self, flight: _Flight, question: Question) -> Heard[Verdict]:
         trace.note("joined")
         with trio.move_on_after(self._deadline):
-            await flight.done.wait()
-            answer = flight.heard.answer
-            if isinstance(answer, Accepted) and not answer.replayable:
+            heard = await flight.end()
+            if isinstance(heard.answer, Accepted) and not heard.answer.replayable:
                 return await self.join(question, flight.route, sure=False)
-            return flight.heard
+            return heard
         return self._late(flight.route)
 
     def _name(self, question: Question, route: Route) -> _Name:
@@ -158,7 +163,8 @@ class Flights:
             del self._flights[flight.name]
         if flight.landed is not None:
             flight.landed(heard)
-        flight.done.set()
+        if flight.done is not None:
+            flight.done.set()
 
     async def _prove(self, flight: _Flight) -> Heard[Verdict]:
         question, route = flight.question, flight.route
