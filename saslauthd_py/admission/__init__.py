@@ -185,10 +185,9 @@ class Admission:
         return int(self._clock() * SECOND)
 
     def _macs(self, attempt: Attempt) -> tuple[bytes, bytes]:
-        """Of account and secret, and of both from one place: nobody learns from elsewhere what was wrong here of late."""
-        place = b"" if attempt.address is None else places.own(attempt.address).first
+        """Of account and secret, and of both with their place: nobody learns from elsewhere what was wrong here of late."""
         ticket = self._mac(b"ticket", _account(attempt.identity) + attempt.secret.reveal())
-        return ticket, self._mac(b"repeat", ticket + place)
+        return ticket, ticket if attempt.address is None else ticket + places.own(attempt.address).first
 
     def _mac(self, purpose: bytes, message: bytes) -> bytes:
         return hashlib.blake2b(message, key=self._key, digest_size=16, person=purpose).digest()
