@@ -76,7 +76,9 @@ class Admission:
 
     def __init__(self, settings: AdmissionSettings, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._key = os.urandom(32)
+        key = os.urandom(32)
+        self._ticket = hashlib.blake2b(key=key, digest_size=16, person=b"ticket")
+        self._keyed_ticket = hashlib.blake2b(key=key, digest_size=16, person=b"keyed ticket")
         self._tickets = Macs(TICKET_LIFE, _MOST_TICKETS)
         self._repeats = Macs(REPEAT_LIFE, _MOST_REPEATS)
         self._settings: AdmissionSettings | None = None
@@ -119,7 +121,7 @@ class Admission:
 
     def claim(self, entry: Entry, name: Identity, stored_key: bytes) -> None:
         """An exchange has shown the secret of this StoredKey (`keys.Keys`): it is `urgent` from now on if that has a ticket."""
-        entry.ticket = self._mac(b"keyed ticket", _account(name) + stored_key)
+        entry.ticket = _mac(self._keyed_ticket, _account(name) + stored_key)
         entry.urgent = self._tickets.holds(entry.ticket, self._now())
 
     def settle(self, entry: Entry, verdict: Verdict) -> Verdict:
@@ -186,11 +188,8 @@ class Admission:
 
     def _macs(self, attempt: Attempt) -> tuple[bytes, bytes]:
         """Of account and secret, and of both with their place: nobody learns from elsewhere what was wrong here of late."""
-        ticket = self._mac(b"ticket", _account(attempt.identity) + attempt.secret.reveal())
+        ticket = _mac(self._ticket, _account(attempt.identity) + attempt.secret.reveal())
         return ticket, ticket if attempt.address is None else ticket + places.own(attempt.address).first
-
-    def _mac(self, purpose: bytes, message: bytes) -> bytes:
-        return hashlib.blake2b(message, key=self._key, digest_size=16, person=purpose).digest()
 
     def _keys(self, accounts: Iterable[str], address: Address | None) -> tuple[_Key, ...]:
         accounts = tuple(accounts)
@@ -199,7 +198,7 @@ class Admission:
         if around is not None and address is not None:
             named += [(self._pairs, (account, around)) for account in accounts]
             named += [(self._addresses, places.own(address)), (self._networks, around)]
-        return tuple((buckets, key) for buckets, key in named if buckets is not None)
+        return tuple([(buckets, key) for buckets, key in named if buckets is not None])
 
     def _try_to_take(self, entry: Entry, now: int) -> None:
         entry.refused = _over(entry.keys, now)
@@ -233,6 +232,13 @@ class Admission:
 
 def _buckets(rate: Rate | None, cause: str, times: int = 1) -> Buckets | None:
     return None if rate is None else Buckets(Rate(rate.count * times, rate.seconds), f"admission: too many failed logins {cause}")
+
+
+def _mac(state: hashlib.blake2b, message: bytes) -> bytes:
+    """By a MAC that has taken its key and what it is for."""
+    mac = state.copy()
+    mac.update(message)
+    return mac.digest()
 
 
 def _account(name: Identity) -> bytes:

@@ -23,10 +23,11 @@ class Macs:
 
     def add(self, mac: bytes, now: int) -> None:
         """Remember it from now on."""
-        self._since.pop(mac, None)
-        while self._since and (len(self._since) >= self._most or now - next(iter(self._since.values())) >= self._life):
-            self._since.popitem(last=False)
-        self._since[mac] = now
+        since = self._since
+        since[mac] = now
+        since.move_to_end(mac)
+        while len(since) > self._most or now - next(iter(since.values())) >= self._life:
+            since.popitem(last=False)
 
     def discard(self, mac: bytes) -> None:
         """Forget it, if it is there."""
