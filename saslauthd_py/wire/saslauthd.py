@@ -24,7 +24,6 @@ COMPAT_MAX_FIELD = 256
 OK = b"\0\2OK"
 NO = b"\0\2NO"
 
-_FIELDS = 4
 _COUNT = 2
 
 
@@ -60,8 +59,8 @@ class BadRequest(Enum):
     EMPTY_PASSWORD = "empty password"  # noqa: S105 - a complaint, not a password
 
 
-_NEVER_EMPTY = {0: BadRequest.EMPTY_LOGIN, 1: BadRequest.EMPTY_PASSWORD}
-"""By the field's place."""
+_EMPTY = (BadRequest.EMPTY_LOGIN, BadRequest.EMPTY_PASSWORD, None, None)
+"""What is said of each of the four fields where it is empty; None: it may be."""
 
 
 def span(data: bytes) -> int:
@@ -85,26 +84,27 @@ def parse(data: bytes, limits: Limits = LIMITS) -> Request | BadRequest | None:
     Bytes after the fourth field that are no whole fifth field are ignored, as the original does.
     """
     fields: list[bytes] = []
-    at = 0
-    for index in range(_FIELDS):
-        begin = at + _COUNT
-        size = data[at] << 8 | data[at + 1] if begin <= len(data) else 0
-        if size > limits.field:
+    end, read, most = 0, len(data), limits.field
+    room = limits.request - len(_EMPTY) * _COUNT
+    for empty in _EMPTY:
+        begin = end + _COUNT
+        size = data[end] << 8 | data[end + 1] if begin <= read else 0
+        if size > most:
             return BadRequest.FIELD_TOO_LONG
-        end = begin + size
-        if end + _COUNT * (_FIELDS - 1 - index) > limits.request:
+        room -= size
+        if room < 0:
             return BadRequest.REQUEST_TOO_LONG
-        if end > len(data):
+        end = begin + size
+        if end > read:
             return None
         field = data[begin:end]
         if b"\0" in field:
             return BadRequest.NUL  # the original's C strings end there: "good\0x" would be verified as "good"
-        if not field and index in _NEVER_EMPTY:
-            return _NEVER_EMPTY[index]
+        if not field and empty:
+            return empty
         fields.append(field)
-        at = end
     login, secret, service, realm = fields
-    return Request(login, Secret(secret), service, realm, _fifth(data, at, limits))
+    return Request(login, Secret(secret), service, realm, _fifth(data, end, limits) if end < read else b"")
 
 
 def client_address(request: Request) -> IPv4Address | IPv6Address | None:
