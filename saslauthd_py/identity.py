@@ -18,7 +18,7 @@ MAX_PART = 255
 WHOLE = "{local}@{realm}"
 """The `login` template that changes nothing."""
 
-_TOKEN = re.compile(r"\{local\}|\{realm\}")
+_TOKEN = re.compile(r"\{(local|realm)\}")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 
 
@@ -81,12 +81,16 @@ def render(template: str, identity: Identity) -> Identity:
     """
     if template == WHOLE:
         return identity
-    local, at, realm = template.rpartition("@")
-    if not at:
-        local, realm = template, ""
-    parts = {"{local}": identity.local, "{realm}": identity.realm}
-    fill = [_TOKEN.sub(lambda token: parts[token[0]], part) for part in (local, realm)]
-    return Identity(*fill)
+    parts = {"local": identity.local, "realm": identity.realm}
+    local, realm = _formats(template)
+    return Identity(local % parts, realm % parts)
+
+
+@lru_cache(maxsize=64)
+def _formats(template: str) -> tuple[str, str]:
+    """Of the local part and of the realm that a template makes."""
+    local, at, realm = _TOKEN.sub(r"%(\1)s", template.replace("%", "%%")).rpartition("@")
+    return (local, realm) if at else (realm, "")
 
 
 def key(identity: Identity, fold_case: bool = True) -> Key:

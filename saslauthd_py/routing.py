@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 
 from saslauthd_py import identity
 from saslauthd_py.backend import Backend, Keyed, Watched
@@ -96,16 +95,10 @@ class Member:
 
     def account(self, name: Identity) -> str:
         """What this backend calls the account, as `identity.account` makes it: where it ignores realms, one for all of them (rule B1)."""
-        return _account(self.login, name.local, name.realm)
-
-
-@lru_cache(maxsize=4096)
-def _account(login: str, local: str, realm: str) -> str:  # asked for several times a login
-    name = Identity(local, realm)
-    try:
-        return identity.account(identity.render(login, name))
-    except InvalidIdentity:  # too long for any account there
-        return identity.account(name)
+        try:
+            return identity.account(identity.render(self.login, name))
+        except InvalidIdentity:  # too long for any account there
+            return identity.account(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,8 @@ def test_b1_account_follows_the_key(one: str, other: str) -> None:
         ("{realm}-{local}", Identity("alice", "example.test"), Identity("example.test-alice")),
         ("{local}", Identity("a@b", "example.test"), Identity("a@b")),
         ("{local}@{realm}", Identity("{realm}", "example.test"), Identity("{realm}", "example.test")),
+        ("{local}+{realm}", Identity("{realm}", "example.test"), Identity("{realm}+example.test")),
+        ("%s{local}%%@100%", Identity("%(realm)s", "example.test"), Identity("%s%(realm)s%%", "100%")),
     ],
 )
 def test_login_template_fills_each_part_and_lets_no_name_move_into_the_other(template: str, asked: Identity, expected: Identity) -> None:
