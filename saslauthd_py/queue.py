@@ -65,6 +65,7 @@ class Queue:
         self._room = room
         self._tickets = _Line()
         self._others = _Line()
+        self._waiting = 0
 
     @classmethod
     def of_backend(cls, places: int) -> Self:
@@ -100,15 +101,16 @@ class Queue:
 
     def counts(self) -> tuple[int, int]:
         """How many places are taken, and how many wait for one."""
-        return self.places - self._free, len(self._tickets) + len(self._others)
+        return self.places - self._free, self._waiting
 
     def _is_free(self, caller: Caller, size: int) -> bool:
-        before = self._tickets or (not caller.urgent and self._others)
+        before = self._waiting and (self._tickets or not caller.urgent)
         return not before and self._free > (0 if caller.urgent else self._kept) and size <= self._room
 
     async def _wait(self, waiter: _Waiter) -> None:
         line = self._tickets if waiter.caller.urgent else self._others
         line.add(waiter)
+        self._waiting += 1
         try:
             await waiter.served.wait()
         except trio.Cancelled:
@@ -116,16 +118,18 @@ class Queue:
                 self.leave(waiter.size)
             else:
                 line.remove(waiter)
+                self._waiting -= 1
                 self._serve()
             raise
 
     def _serve(self) -> None:
-        while self._tickets or self._others:
+        while self._waiting:
             line, kept = (self._tickets, 0) if self._tickets else (self._others, self._kept)
             waiter = line.first()
             if self._free <= kept or waiter.size > self._room:
                 return
             line.pass_on(waiter)
+            self._waiting -= 1
             self._free -= 1
             self._room -= waiter.size
             waiter.served.set()
@@ -139,13 +143,11 @@ class _Line:
 
     def __init__(self) -> None:
         self._networks: OrderedDict[Hashable, _Accounts] = OrderedDict()
-        self._waiting = 0
 
-    def __len__(self) -> int:
-        return self._waiting
+    def __bool__(self) -> bool:
+        return bool(self._networks)
 
     def add(self, waiter: _Waiter) -> None:
-        self._waiting += 1
         accounts = self._networks.setdefault(_network(waiter), OrderedDict())
         accounts.setdefault(waiter.caller.account, OrderedDict())[waiter] = None
 
@@ -163,7 +165,6 @@ class _Line:
                 self._networks[network].move_to_end(account)
 
     def remove(self, waiter: _Waiter) -> None:
-        self._waiting -= 1
         network, account = _network(waiter), waiter.caller.account
         accounts = self._networks[network]
         del accounts[account][waiter]
