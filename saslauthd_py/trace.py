@@ -1,7 +1,8 @@
 """How a decision came about, step by step, for the admin who asks: `test --trace`.
 
 A step is noted where it happens, and goes to whoever records in the context of the running task; tasks inherit it from whoever
-started them, so a flight that a traced request began carries it too. Nobody records: one look at a context variable.
+started them, so a flight that a traced request began carries it too. Nobody records: one look at a context variable, and where every
+login comes along, at `recordings` alone.
 """
 
 from __future__ import annotations
@@ -35,17 +36,23 @@ class _Recording:
     began: float
 
 
+recordings = 0
+"""How many there are now, of whatever tasks. With none, a step that every login makes is not even told of."""
+
 _RECORDING: ContextVar[_Recording | None] = ContextVar("recording", default=None)
 
 
 @contextmanager
 def recording(take: Take) -> Iterator[None]:
     """Take the steps of this task, and of all that it starts, until the end of the block; what such a task does later is not taken."""
+    global recordings
     made = _Recording(take, time.monotonic())
     token = _RECORDING.set(made)
+    recordings += 1
     try:
         yield
     finally:
+        recordings -= 1
         made.take = None
         _RECORDING.reset(token)
 

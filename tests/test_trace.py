@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -12,6 +14,15 @@ from saslauthd_py.trace import Step
 def test_nobody_records() -> None:
     trace.note("lost", fact=1)
     assert not trace.recorded()
+
+
+def test_recordings_are_counted_until_each_has_ended() -> None:
+    with suppress(ValueError), trace.recording(lambda _: None):
+        with trace.recording(lambda _: None):
+            assert trace.recordings == 2
+        assert trace.recordings == 1
+        raise ValueError
+    assert trace.recordings == 0
 
 
 def test_steps_come_with_facts_and_rising_times() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import trio
 
-from saslauthd_py import rules, steps
+from saslauthd_py import rules, steps, trace
 from saslauthd_py.admission import UNROUTED
 from saslauthd_py.authenticator import acting, chain, vouching
 from saslauthd_py.authenticator.chain import Heard
@@ -91,7 +91,8 @@ class Authenticator:
             route = self._routes.find(name.realm, service, listener)
         except InvalidIdentity:
             route = None
-        steps.routed(self._routes, name.realm, service, listener, route)
+        if trace.recordings:
+            steps.routed(self._routes, name.realm, service, listener, route)
         return route
 
     async def _refuse(self, attempt: Attempt, route: Route) -> Decision:

@@ -136,7 +136,8 @@ class Flights:
 
     def _entered(self, question: Question, route: Route) -> Entry:
         entry = self._admission.enter(question.attempt, route.accounts(question.attempt.identity))
-        steps.entered(entry)
+        if trace.recordings:
+            steps.entered(entry)
         return entry
 
     def _late(self, route: Route) -> Heard[Verdict]:
@@ -149,7 +150,8 @@ class Flights:
     def _conclude(self, flight: _Flight, heard: Heard[Verdict]) -> None:
         try:
             verdict = self._admission.settle(flight.entry, _permit(flight.question.attempt, heard))
-            steps.settled(flight.entry, verdict)
+            if trace.recordings:
+                steps.settled(flight.entry, verdict)
             flight.heard = heard if verdict is heard.answer else heard._replace(answer=verdict)
         except Exception:
             self._fault(flight)
@@ -227,7 +229,8 @@ def _permit(attempt: Attempt, heard: Heard[Verdict]) -> Verdict:
         return verdict
     reason = rules.judge(verdict.restrictions, attempt.service, attempt.address, time.time())
     permitted = Rejected(reason) if reason else verdict
-    steps.judged(permitted)
+    if trace.recordings:
+        steps.judged(permitted)
     return permitted if reason is None else heard.outage or permitted
 
 
