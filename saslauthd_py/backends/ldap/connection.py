@@ -186,10 +186,7 @@ class Connection:
         message = encode(number, request)
         asked = _Asked(LAST[type(request)], task)
         try:
-            if self._asked:
-                self._link.send_soon(message)  # other logins' searches leave with it
-            else:
-                self._link.send(message)
+            self._link.send(message)
         except LinkBroken as error:
             self._end(str(error))
             raise

@@ -51,7 +51,7 @@ class Conversation:
     def search(self, search: Search, base: bytes, values: Mapping[str, bytes]) -> Awaitable[Answer]:
         """Search below `base`, with these values in the filter's places."""
         question = self.directory.search(SearchRequest(search, base, values))
-        if not trace.recorded():
+        if not trace.recordings:
             return question
 
         def facts() -> dict[str, Fact]:
@@ -62,7 +62,7 @@ class Conversation:
     def compare(self, dn: bytes, attribute: bytes, value: bytes) -> Awaitable[Answer]:
         """Ask whether an entry has this value."""
         question = self.directory.compare(CompareRequest(dn, attribute, value))
-        if not trace.recorded():
+        if not trace.recordings:
             return question
         return _noted("ldap-compare", lambda: {"dn": shown(dn), "attribute": shown(attribute), "value": shown(value)}, question)
 
@@ -70,7 +70,7 @@ class Conversation:
         """Bind as this entry, as `verdicts.of_bind` has it: this answer decides, and nothing else (rule G1)."""
         try:
             question = self.directory.bind(BindRequest(dn, self.secret))
-            answer = await (_noted("ldap-bind", lambda: {"dn": shown(dn)}, question) if trace.recorded() else question)
+            answer = await (_noted("ldap-bind", lambda: {"dn": shown(dn)}, question) if trace.recordings else question)
             refused = verdicts.of_bind(answer, found=found) if answer.code else None
         except (LinkLost, CannotTell) as error:
             self.judged |= isinstance(error, LinkLost) or error.judged

@@ -61,21 +61,23 @@ class Bind:
 
     async def judge(self, login: Conversation) -> Judgement:
         """As `Method.judge`."""
-        known = self._known.find(login.key)
+        key = login.key
+        known = self._known.find(key)
         first: Judgement | None = None
         if known is not None:
-            trace.note("ldap-remembered", dn=shown(known))
+            if trace.recordings:
+                trace.note("ldap-remembered", dn=shown(known))
             first = await self._judge_as(login, known)
             if isinstance(first, Accepted):
                 return first
         asked = trio.current_time()
         entry = await self._finder.find(login)
         if entry is None:
-            self._known.drop(login.key)
+            self._known.drop(key)
             if self._groups is not None:
                 await self._groups.pretend(login, self._finder.nobody())
             return UnknownUser()
-        self._known.keep(login.key, entry.name, asked)
+        self._known.keep(key, entry.name, asked)
         if first is not None and entry.name == known:
             return first
         return await self._judge_as(login, entry.name)
