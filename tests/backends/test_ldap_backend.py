@@ -369,3 +369,14 @@ async def test_trace_has_each_step_and_no_secret(directory: Model) -> None:
     assert all("ms" in step.facts for step in steps if step.name in {"ldap-search", "ldap-bind"})
     assert "hidden" not in repr(steps)
     assert "pw1" not in repr(steps)
+
+
+@pytest.mark.parametrize(("entries", "last"), [(10, "uid=u9"), (11, "1 more"), (4000, "3990 more")])
+async def test_trace_names_few_of_the_entries_that_a_server_without_limits_sends(directory: Model, entries: int, last: str) -> None:
+    directory.fail(SearchRequest, said(ResultCode.SUCCESS, "", *(SearchResultEntry(b"uid=u%d" % number) for number in range(entries))))
+    steps: list[Step] = []
+    with trace.recording(steps.append):
+        assert isinstance(await ask(backend(directory)), Unavailable)
+    found = steps[0].facts["found"]
+    assert isinstance(found, list)
+    assert (len(found), found[-1]) == (min(entries, 11), last)

@@ -17,6 +17,9 @@ from saslauthd_py.trace import Fact
 from saslauthd_py.verdict import Rejected, UnknownUser
 from saslauthd_py.wire.ldap import BindRequest, CompareRequest, Search, SearchRequest, describe, text
 
+_MOST_SHOWN = 10
+"""Entries of one search that a trace names."""
+
 _COMPARED: ContextVar[Secret | None] = ContextVar("compared", default=None)
 
 
@@ -94,7 +97,8 @@ async def _noted(step: str, facts: Callable[[], dict[str, Fact]], question: Awai
         raise
     said: dict[str, Fact] = {"server": answer.server, "result": describe(answer.code), "diagnostic": answer.diagnostic}
     if step == "ldap-search":
-        said["found"] = [shown(entry.name) for entry in answer.entries]
+        more = len(answer.entries) - _MOST_SHOWN  # Samba sends all that there are, whatever limit it was given
+        said["found"] = [*(shown(entry.name) for entry in answer.entries[:_MOST_SHOWN]), *([f"{more} more"] if more > 0 else [])]
     trace.note(step, **facts(), **said, ms=_ms(began))
     return answer
 
