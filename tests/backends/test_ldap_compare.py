@@ -11,7 +11,7 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
 from saslauthd_py.wire.ldap import SearchRequest
-from tests.backends.directories import ALICE, GONE, PW, Model, ask, backend, cost
+from tests.backends.directories import ALICE, BOB, GONE, PW, Model, ask, backend, cost
 
 WRONG = Rejected(Reason.WRONG_SECRET)
 SSHA = "{SSHA}gjxdJyUNC8pUmxbsVW5nmSEzKiqC4pjN"
@@ -59,7 +59,7 @@ async def test_attribute_is_the_configured_one_in_any_case() -> None:
     assert isinstance(await ask(it), Accepted)
     search = next(one for one in directory.asked if isinstance(one, SearchRequest))
     assert search.search.attributes == (b"MailHash",)
-    assert isinstance(await ask(backend(directory, method="compare")), Rejected)
+    assert isinstance(await ask(backend(directory, method="compare")), Unavailable)
 
 
 async def test_every_value_counts_wherever_it_stands() -> None:
@@ -121,10 +121,32 @@ async def test_d11_number_of_values_is_bounded() -> None:
     assert not verdict.judged
 
 
-async def test_entry_without_a_password_has_no_credential() -> None:
+async def test_entry_without_a_password_has_no_credential_where_passwords_can_be_read() -> None:
+    directory = directory_of(stored("ssha256"))
+    directory.add("bob", "never-bound")
+    it = backend(directory, method="compare")
+    assert isinstance(await ask(it), Accepted)
+    assert await ask(it, "pw1", BOB) == Rejected(Reason.NO_CREDENTIAL)
+
+
+@pytest.mark.parametrize("secret", [PW, "wrong"])
+async def test_g2_passwords_that_the_service_may_not_read_are_an_outage(secret: str) -> None:
+    """Active Directory hides them: an entry without one is all that anybody sees."""
     directory = Model()
-    directory.add("alice", "pw1")
-    assert await ask(backend(directory, method="compare")) == Rejected(Reason.NO_CREDENTIAL)
+    directory.add("alice", PW)
+    verdict = await ask(backend(directory, method="compare", password_attribute="unicodePwd"), secret)
+    assert isinstance(verdict, Unavailable)
+    assert not verdict.judged
+    assert "shows no unicodePwd" in verdict.cause
+    assert "may bind_dn read it?" in verdict.cause
+
+
+async def test_broken_records_show_that_passwords_can_be_read() -> None:
+    directory = directory_of(b"{FOO}x")
+    directory.add("bob", "never-bound")
+    it = backend(directory, method="compare")
+    assert isinstance(await ask(it), Unavailable)
+    assert await ask(it, "pw1", BOB) == Rejected(Reason.NO_CREDENTIAL)
 
 
 async def test_outage_of_the_search() -> None:

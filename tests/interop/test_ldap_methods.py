@@ -147,8 +147,8 @@ def test_d8_malformed_record_is_an_outage_of_its_account_alone(served: tuple[Lda
         site.server.delete(broken.dn)
 
 
-def test_passwords_that_the_service_may_not_read_are_none(site: LdapSite) -> None:
-    assert site.login("compare-unreadable", tree.ALICE) == NO
+def test_g2_passwords_that_the_service_may_not_read_at_a_real_server_are_an_outage(site: LdapSite) -> None:
+    assert site.login("compare-unreadable", tree.ALICE) == OUTAGE
 
 
 TOKENS = [

@@ -154,6 +154,7 @@ class Compare:
         self._attribute = attribute
         self._hashing = hashing
         self._profiles: deque[str] = deque(maxlen=256)
+        self._shown = False
 
     async def judge(self, login: Conversation) -> Judgement:
         """As `Method.judge`. Cancelled while a hash runs, it waits for that hash."""
@@ -167,7 +168,8 @@ class Compare:
         values = entry.values(self._attribute)
         trace.note("ldap-stored", dn=shown(entry.name), attribute=shown(self._attribute), values=len(values))
         if not values:
-            return Rejected(Reason.NO_CREDENTIAL)
+            return self._without(entry.name)
+        self._shown = True
         if len(values) > MOST_VALUES:
             raise CannotTell(f"{shown(entry.name)}: {len(values)} values of {shown(self._attribute)}, over {MOST_VALUES} are not tried")
         return await self._verify(login, entry.name, values)
@@ -177,6 +179,13 @@ class Compare:
         common = Counter(self._profiles).most_common(1)
         profile = common[0][0] if common else passwords.cost_to_make(passwords.DEFAULT_SCHEME).profile
         await self._hashing.verify(passwords.decoy(profile), secret)
+
+    def _without(self, dn: bytes) -> Judgement:
+        """An attribute that is hidden looks like one that is not there; where anybody's was seen, it is not hidden."""
+        if self._shown:
+            return Rejected(Reason.NO_CREDENTIAL)
+        why = "nor has any entry so far: may bind_dn read it? Active Directory shows it to nobody, and wants the method bind"
+        raise CannotTell(f"{shown(dn)} shows no {shown(self._attribute)}, {why}")
 
     async def _verify(self, login: Conversation, dn: bytes, values: tuple[bytes, ...]) -> Judgement:
         """A secret that matches one value is right, whatever another is like; one that cannot be read is an outage (rule D8)."""
