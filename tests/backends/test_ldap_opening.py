@@ -73,6 +73,32 @@ async def test_service_that_is_refused_is_told_apart_from_a_server_that_is_not_r
         await open_to(tmp_path, saying(lambda number: result(number, 0x61, code, b"no such")), AS_SERVICE)
 
 
+SUB_CODED = b"80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data %s, v1db1"
+"""As Samba answers a bind."""
+
+
+@pytest.mark.parametrize(
+    ("sub_code", "meaning"),
+    [
+        (b"52e", "v1db1"),
+        (b"532", "; the account's password has expired"),
+        (b"533", "; the account is disabled"),
+        (b"775", "; the account is locked, after too many wrong passwords"),
+    ],
+)
+async def test_why_active_directory_refuses_the_service_is_told(tmp_path: Path, sub_code: bytes, meaning: str) -> None:
+    with pytest.raises(Refused) as failed:
+        await open_to(tmp_path, saying(lambda number: result(number, 0x61, 49, SUB_CODED % sub_code)), AS_SERVICE)
+    assert str(failed.value).endswith(meaning)
+
+
+@pytest.mark.parametrize("sub_code", [b"54e", b"51f"])
+async def test_controller_that_fails_itself_has_not_refused_the_service(tmp_path: Path, sub_code: bytes) -> None:
+    with pytest.raises(LinkBroken) as failed:
+        await open_to(tmp_path, saying(lambda number: result(number, 0x61, 49, SUB_CODED % sub_code)), AS_SERVICE)
+    assert type(failed.value) is LinkBroken
+
+
 @pytest.mark.parametrize("code", [1, 51, 52, 80])
 async def test_server_that_is_not_ready_has_not_refused(tmp_path: Path, code: int) -> None:
     with pytest.raises(LinkBroken) as failed:

@@ -85,11 +85,52 @@ def test_g2_sub_code_counts_beside_invalid_credentials_alone() -> None:
         verdicts.of_bind(said(ResultCode.BUSY, active_directory("52e")), found=True)
 
 
-@pytest.mark.parametrize("sub_code", ["51f", "54b", "6ba", "6bb", "6fa", "6fd", "6fe", "700", "712", "80090311"])
+@pytest.mark.parametrize("sub_code", ["51f", "547", "54b", "6ba", "6bb", "6fa", "6fd", "6fe", "700", "712", "80090311"])
 def test_g2_controller_that_reaches_no_other_is_an_outage(sub_code: str) -> None:
     with pytest.raises(CannotTell, match=f"data {sub_code}") as caught:
         verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS, active_directory(sub_code)), found=True)
     assert not caught.value.judged
+
+
+SAMBA_S = "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data {}, v1db1"
+"""As Samba 4.17 words it, without a NUL."""
+
+
+@pytest.mark.parametrize(
+    "sub_code", ["8", "e", "1f", "79", "54e", "54f", "567", "5aa", "5b4", "200e", "200f", "20ee", "80090300", "80090304"]
+)
+@pytest.mark.parametrize("found", [True, False])
+def test_g2_controller_that_fails_within_is_an_outage(sub_code: str, found: bool) -> None:
+    with pytest.raises(CannotTell, match="the controller itself has failed") as caught:
+        verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS, SAMBA_S.format(sub_code)), found=found)
+    assert caught.value.judged  # some accounts' records are read only for the right password (rule D9)
+    assert f"data {sub_code}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sub_code", "reason"),
+    [
+        ("52e", Reason.WRONG_SECRET),  # also where the name is nobody's
+        ("52f", Reason.DISABLED),  # of the group Protected Users
+        ("530", Reason.DISABLED),
+        ("531", Reason.DISABLED),
+        ("532", Reason.EXPIRED),
+        ("533", Reason.DISABLED),
+        ("701", Reason.EXPIRED),
+        ("773", Reason.EXPIRED),
+        ("775", Reason.LOCKED),
+    ],
+)
+def test_g2_sub_codes_that_samba_sends(sub_code: str, reason: Reason) -> None:
+    for found in (True, False):
+        assert verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS, SAMBA_S.format(sub_code)), found=found) == Rejected(reason)
+
+
+def test_meaning_is_told_of_refusals_alone_and_not_of_a_wrong_password() -> None:
+    assert verdicts.meaning(ResultCode.INVALID_CREDENTIALS, active_directory("533")) == "the account is disabled"
+    assert verdicts.meaning(ResultCode.INVALID_CREDENTIALS, active_directory("52e")) is None
+    assert verdicts.meaning(ResultCode.INVALID_CREDENTIALS, "") is None
+    assert verdicts.meaning(ResultCode.BUSY, active_directory("533")) is None
 
 
 @pytest.mark.parametrize("words", ["unwilling to perform simple authentication", "operation restricted", "Minimum SSF not met."])

@@ -13,6 +13,7 @@ from saslauthd_py.app.online.widening import sample
 from saslauthd_py.backends.ldap.dn_templates import DnTemplate
 from saslauthd_py.backends.ldap.finding import random_name
 from saslauthd_py.backends.ldap.templates import Templates
+from saslauthd_py.backends.ldap.verdicts import meaning
 from saslauthd_py.config.settings import LdapSettings
 from saslauthd_py.wire.ldap import And, Compare, Filter, Present, ResultCode, describe, places, text
 
@@ -24,6 +25,9 @@ with warnings.catch_warnings():  # ldap3 2.9.1 imports names that pyasn1 depreca
 _SCOPES: dict[str, Literal["BASE", "LEVEL", "SUBTREE"]] = {"sub": ldap3.SUBTREE, "one": ldap3.LEVEL, "base": ldap3.BASE}
 _NOTHING = "1.1"
 """The attribute that asks for none (RFC 4511 section 4.5.1.8)."""
+
+_NO_ATTRIBUTE = "x-no-such-attribute"
+"""To most servers it is unknown; Samba says of its values, as of those of any attribute that an entry lacks: false."""
 
 _ALL = "(objectClass=*)"
 _MEMBER_OF = b"memberOf"
@@ -167,8 +171,9 @@ class _Questions:
 
     def _members(self, group: str, attribute: str) -> Said:
         """As a login asks it, of a DN that nobody has."""
-        self._connection.compare(group, attribute, f"cn={random_name().decode()}")  # type: ignore[no-untyped-call]  # in its stubs
-        code = self._connection.result["result"]
+        code = self._compared(group, attribute)
+        if code == ResultCode.COMPARE_FALSE and self._compared(group, _NO_ATTRIBUTE) == code and not self._shows(group, attribute):
+            return warned("group_dn", f"{group} shows no {attribute}: correct group_attribute, unless the group is empty, or hidden")
         if code == ResultCode.COMPARE_FALSE:
             return passed("group_dn", f"{group} tells by {attribute} who is in it")
         if code == ResultCode.NO_SUCH_ATTRIBUTE:
@@ -176,6 +181,13 @@ class _Questions:
         if code == ResultCode.COMPARE_TRUE:
             return failed("group_dn", f"{group} has a member that nobody is: correct group_attribute")
         return failed("group_dn", f"{group}: {self._told()}")
+
+    def _compared(self, group: str, attribute: str) -> int:
+        self._connection.compare(group, attribute, f"cn={random_name().decode()}")  # type: ignore[no-untyped-call]  # in its stubs
+        return int(self._connection.result["result"])
+
+    def _shows(self, dn: str, attribute: str) -> bool:
+        return bool(self._search(dn, "base", text(Present(attribute.encode()), {})).entries)
 
     def _group_filter(self, asked_for: Filter, base: DnTemplate) -> Iterator[Said]:
         if base.places:
@@ -234,5 +246,5 @@ class _Questions:
 
     def _told(self) -> str:
         result = self._connection.result
-        said = (describe(result["result"]), _ADVICE.get(result["result"]), str(result["message"] or "").strip("\0 \r\n")[:200])
-        return "; ".join(filter(None, said))
+        code, words = result["result"], str(result["message"] or "").strip("\0 \r\n")[:200]
+        return "; ".join(filter(None, (describe(code), meaning(code, words) or _ADVICE.get(code), words)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 
+from saslauthd_py.backends.ldap import verdicts
 from saslauthd_py.backends.ldap.connection import LAST, Connection, told
 from saslauthd_py.backends.ldap.link import Link, LinkBroken
 from saslauthd_py.backends.ldap.reaching import reach
@@ -73,9 +74,15 @@ async def _introduced(link: Link, server: LdapServer, manner: Manner, *, for_sea
         number += 1
         result = await _asked(link, stream, number, manner.service)
         if result.code != ResultCode.SUCCESS and not isinstance(manner.service, AnonymousBind):  # nobody is not let in: no matter yet
-            refused = LinkBroken if result.code in _MAY_PASS else Refused
-            raise refused(f"refuses the service's own bind: {told(result)}")
+            raise _refused(result)
     return Connection(link, stream, number)
+
+
+def _refused(result: Result) -> LinkBroken:
+    words = result.diagnostic.decode(errors="replace")
+    passes = result.code in _MAY_PASS or verdicts.refuses_nobody(result.code, words)
+    said = "; ".join(filter(None, (told(result), verdicts.meaning(result.code, words))))
+    return (LinkBroken if passes else Refused)(f"refuses the service's own bind: {said}")
 
 
 async def _asked(link: Link, stream: Stream, number: int, request: Request) -> Result:

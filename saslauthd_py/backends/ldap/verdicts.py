@@ -18,8 +18,11 @@ _DISABLED = Rejected(Reason.DISABLED)
 _EXPIRED = Rejected(Reason.EXPIRED)
 _NO_SUCH_USER = 0x525
 
-_DOMAIN_FAILS = frozenset({0x51F, 0x54B, 0x6BA, 0x6BB, *range(0x6FA, 0x6FF), 0x700, 0x712, 0x80090311})
+_DOMAIN_FAILS = frozenset({0x51F, 0x547, 0x54B, 0x6BA, 0x6BB, *range(0x6FA, 0x6FF), 0x700, 0x712, 0x80090311})
 """Windows' errors of a controller that reaches no other, or has lost its trust: it has judged nothing."""
+
+_CONTROLLER_FAILS = frozenset({0x8, 0xE, 0x1F, 0x79, 0x54E, 0x54F, 0x567, 0x5AA, 0x5B4, 0x200E, 0x200F, 0x20EE, 0x80090300, 0x80090304})
+"""Windows' errors of one whose memory, time or database gives out: Samba, where it cannot read an account's record, says 54e."""
 
 _BINDS_NOBODY = re.compile(r"unwilling to perform simple authentication|operation restricted|minimum ssf", re.IGNORECASE)
 """With unwillingToPerform: OpenLDAP's `disallow bind_simple` and `restrict bind`, 389-ds's nsslapd-minssf. It is no account's fault."""
@@ -43,6 +46,19 @@ _SUB_CODES: dict[int, Rejected] = {  # Windows' error numbers, in hexadecimal af
     0x701: _EXPIRED,  # the account
     0x773: _EXPIRED,  # must choose a new password, which no mail client can
     0x775: _LOCKED,
+}
+
+_MEANINGS: dict[int, str] = {
+    **dict.fromkeys(_DOMAIN_FAILS, "it reaches no other controller of its domain"),
+    **dict.fromkeys(_CONTROLLER_FAILS, "the controller itself has failed: see its own log"),
+    0x52F: "a rule of the domain keeps this account from logging in so, such as the group Protected Users",
+    0x530: "the account may not log in at this hour",
+    0x531: "the account may log in from some machines only (userWorkstations)",
+    0x532: "the account's password has expired",
+    0x533: "the account is disabled",
+    0x701: "the account has expired",
+    0x773: "the account must be given a new password first",
+    0x775: "the account is locked, after too many wrong passwords",
 }
 
 _SUB_CODE = re.compile(r"\bdata ([0-9a-f]{1,8})\b", re.IGNORECASE)
@@ -105,11 +121,13 @@ def of_bind(answer: Answer, *, found: bool) -> Rejected | UnknownUser | None:
     """
     if answer.code == ResultCode.SUCCESS:
         return None
-    sub_code = _sub_code(answer) if answer.code == ResultCode.INVALID_CREDENTIALS else None
+    sub_code = _sub_code(answer.code, answer.diagnostic)
     if sub_code == _NO_SUCH_USER or answer.code == ResultCode.NO_SUCH_OBJECT:
         return _WRONG if found else UnknownUser()
     if answer.code == ResultCode.INVALID_DN_SYNTAX and not found:  # a letter that the attribute cannot hold: `dc=b\C3\BCcher`
         return UnknownUser()
+    if sub_code in _CONTROLLER_FAILS:
+        raise CannotTell(told(answer, "bind"), judged=True)
     if sub_code in _DOMAIN_FAILS or (answer.code == ResultCode.UNWILLING_TO_PERFORM and _BINDS_NOBODY.search(answer.diagnostic)):
         raise CannotTell(told(answer, "bind"))
     refused = _SUB_CODES.get(sub_code) if sub_code is not None else None
@@ -149,9 +167,19 @@ def told(answer: Answer, what: str) -> str:
     """One line: who said it, of what, the code, what it means for an admin, and the server's own words."""
     said = f"{answer.server}: {what}: {describe(answer.code)}"
     diagnostic = answer.diagnostic.strip("\0 \r\n")[:_MAX_DIAGNOSTIC]
-    return "; ".join(filter(None, (said, _ADVICE.get(answer.code), diagnostic)))
+    return "; ".join(filter(None, (said, _ADVICE.get(answer.code) or meaning(answer.code, diagnostic), diagnostic)))
 
 
-def _sub_code(answer: Answer) -> int | None:
-    found = _SUB_CODE.search(answer.diagnostic)
+def meaning(code: int, diagnostic: str) -> str | None:
+    """What Active Directory's sub-code, a number in its text, says to an admin."""
+    return _MEANINGS.get(_sub_code(code, diagnostic) or 0)
+
+
+def refuses_nobody(code: int, diagnostic: str) -> bool:
+    """It says invalidCredentials, and of no account: of itself or of its domain."""
+    return _sub_code(code, diagnostic) in _CONTROLLER_FAILS | _DOMAIN_FAILS
+
+
+def _sub_code(code: int, diagnostic: str) -> int | None:
+    found = _SUB_CODE.search(diagnostic) if code == ResultCode.INVALID_CREDENTIALS else None
     return int(found[1], 16) if found else None
