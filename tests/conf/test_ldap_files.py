@@ -22,7 +22,8 @@ from tests.interop.slapd import Slapd
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "ldap"
 TESTED = "openldap.toml"
-FILES = ("389-ds.toml", "active-directory.toml", "lldap.toml", TESTED)
+UNTESTED = ("389-ds.toml", "lldap.toml")
+FILES = (*UNTESTED, "active-directory.toml", TESTED)
 PASSWORD_FILE = "/etc/saslauthd-py/directory.password"
 CA_FILE = "/etc/saslauthd-py/directory-ca.pem"
 SERVER = f'[server]\nuser = "{OWNER.pw_name}"\ngroup = "{grp.getgrgid(OWNER.pw_gid).gr_name}"\n[failure]\ndelay = "0s"\n'
@@ -76,9 +77,14 @@ def test_it_is_a_part_of_a_configuration(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_its_head_says_whether_it_was_tested(name: str) -> None:
     head = (CONF / name).read_text().partition("\n[")[0]
-    assert ("# NOT TESTED with a real " in head) == (name != TESTED)
-    assert ("It follows " in head) == (name != TESTED)
+    assert ("# NOT TESTED with a real " in head) == (name in UNTESTED)
+    assert ("It follows " in head) == (name in UNTESTED)
     assert PASSWORD_FILE in head
+
+
+def test_active_directory_s_file_says_whose_controller_it_was_tested_with() -> None:
+    head = (CONF / "active-directory.toml").read_text().partition("\n[")[0]
+    assert "# Tested with Samba 4.17 as the domain controller. NOT TESTED with Microsoft's" in head
 
 
 @pytest.mark.parametrize("name", FILES)
