@@ -380,3 +380,12 @@ async def test_trace_names_few_of_the_entries_that_a_server_without_limits_sends
     found = steps[0].facts["found"]
     assert isinstance(found, list)
     assert (len(found), found[-1]) == (min(entries, 11), last)
+
+
+async def test_trace_tells_what_a_sub_code_means(directory: Model) -> None:
+    words = "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 530, v1db1"
+    directory.fail(BindRequest, said(ResultCode.INVALID_CREDENTIALS, words))
+    steps: list[Step] = []
+    with trace.recording(steps.append):
+        assert await ask(backend(directory)) == Rejected(Reason.DISABLED)
+    assert steps[-1].facts["diagnostic"] == f"the account may not log in at this hour; {words}"

@@ -95,7 +95,8 @@ async def _noted(step: str, facts: Callable[[], dict[str, Fact]], question: Awai
     except DirectoryFailed as error:
         trace.note(step, **facts(), failed=str(error), ms=_ms(began))
         raise
-    said: dict[str, Fact] = {"server": answer.server, "result": describe(answer.code), "diagnostic": answer.diagnostic}
+    words = "; ".join(filter(None, (verdicts.meaning(answer.code, answer.diagnostic), answer.diagnostic)))
+    said: dict[str, Fact] = {"server": answer.server, "result": describe(answer.code), "diagnostic": words}
     if step == "ldap-search":
         more = len(answer.entries) - _MOST_SHOWN  # Samba sends all that there are, whatever limit it was given
         said["found"] = [*(shown(entry.name) for entry in answer.entries[:_MOST_SHOWN]), *([f"{more} more"] if more > 0 else [])]
