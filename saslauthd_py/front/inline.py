@@ -19,21 +19,27 @@ class Inline:
         self._span = span
         self._exact = exact
 
-    def decide(self, frame: bytes) -> Proof | None:
-        """The proof that answers this frame inline. The clock is read after the recv, before the look (rule C6)."""
+    def decide(self, frame: bytes) -> tuple[Proof | None, bytes]:
+        """The proof that answers this frame inline; where there is none, what one would go by (rule C2), empty while nobody can tell.
+
+        The clock is read after the recv, before the look (rule C6).
+        """
         cache = self._cache
         now = cache.clock()
         if now >= cache.looked_until and not cache.look(now):
-            return None
+            return None, b""
         state = self._keyed()
         state.update(frame)
-        proof = cache.proofs.get(state.digest())  # a frame that is, byte for byte, a remembered span is that request: nothing to parse
-        if proof is None and not self._exact:
+        key = state.digest()
+        proof = cache.proofs.get(key)  # a frame that is, byte for byte, a remembered span is that request: nothing to parse
+        if proof is None:
             end = self._span(frame)
-            if not 0 < end < len(frame):
-                return None
-            proof = cache.proofs.get(self._mac(frame[:end]))
-        return proof if proof is not None and proof.inline_until > now else None
+            if end == 0:
+                return None, b""
+            if end < len(frame):
+                key = self._mac(frame[:end])
+                proof = None if self._exact else cache.proofs.get(key)
+        return (None, key) if proof is None or proof.inline_until <= now else (proof, b"")
 
     def key(self, frame: bytes) -> bytes:
         """What a proof of the request in `frame`, which is whole, goes by (rule C2)."""

@@ -140,11 +140,16 @@ class Loop:
         connection.port = port
         self._left.set()
 
-    def make_room(self, uid: int) -> bool:
-        """Room for one more connection of `uid`, by closing the oldest without a whole request where there is none. False: no room."""
-        if victim := self.connections.victim(uid):
-            self.close(victim)
-        return not self.connections.full(uid)
+    def admit(self, connection: Connection) -> bool:
+        """Let it in; if there is no room, in place of the oldest without a whole request. False: there is none, and it stays outside."""
+        connections, uid = self.connections, connection.uid
+        if connections.full(uid):
+            if victim := connections.victim(uid):
+                self.close(victim)
+            if connections.full(uid):
+                return False
+        connections.enter(connection)
+        return True
 
     def exhausted(self, port: Port, error: OSError) -> None:
         """accept(2) failed for want of descriptors or memory: one client is told by closing, then nobody is accepted for a while."""

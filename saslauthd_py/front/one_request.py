@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 import trio
 
@@ -42,6 +42,8 @@ OUTAGE_DELAY = 1.0
 DRAIN = 1.0
 """Seconds after a reply in which a client's unread bytes are thrown away, so that the reply is not lost to a reset (rule E6)."""
 
+_NOT_LOOKED = None, b""
+
 _DRAIN_READS = 8
 """Of READ bytes, in one go: a client that never stops sending waits for its turn like all others."""
 
@@ -66,14 +68,6 @@ class Dialect:
     span: Callable[[bytes], int]
     read: Callable[[bytes], Attempt | Refusal | None]
     exact: bool = False
-
-
-class _Asked(NamedTuple):
-    """A request that is being decided. `at`: when it was asked, by trio's clock."""
-
-    connection: Connection
-    question: Question
-    at: float
 
 
 class OneRequestPort:
@@ -109,9 +103,9 @@ class OneRequestPort:
             try:
                 frame = client.recv(READ, NOW)
                 read += 1
-                proof = decide(frame) if allowed is None else None
-                if proof is None or len(frame) == READ:
-                    self._begin(client, frame, looked=allowed is None and proof is None)
+                proof, key = decide(frame) if allowed is None else _NOT_LOOKED
+                if proof is None or len(frame) == READ:  # more may have come
+                    self._begin(client, frame, key)
                 else:
                     client.send(ok, NOW)
                     hits.append((proof, peers.credentials(client), b""))
@@ -173,21 +167,27 @@ class OneRequestPort:
                 self.fault()
                 client.close()
 
-    def _begin(self, client: Stream, frame: bytes | None, *, looked: bool = False) -> None:
-        """A client that was not answered inline; None: nothing has come from it yet. `looked`: the cache does not decide this frame."""
+    def _begin(self, client: Stream, frame: bytes | None, key: bytes = b"") -> None:
+        """A client that was not answered inline; `frame`: what has come from it, None: nothing yet. `key`: as `_advance` takes it."""
         if frame == b"":
             client.close()
             return
         connection = Connection(client, self, trio.current_time())
         if not self._may_ask(connection):
             return
-        if not self._front.loop.make_room(connection.uid):
+        if not self._front.loop.admit(connection):
             client.close()
             self._front.record.refused("too many connections, see max_connections and max_connections_per_peer", self.path, connection.peer)
-        else:
-            self._front.loop.connections.enter(connection)
-            connection.frame = frame or b""
-            self._front.loop.guarded(self._read if looked else self._advance, connection)
+            return
+        try:
+            if frame is None:
+                self._wait(connection)
+            else:
+                connection.frame = frame
+                self._advance(connection, key)
+        except Exception:
+            self.fault()
+            self._front.loop.close(connection)
 
     def _may_ask(self, connection: Connection) -> bool:
         """Whether its user is allowed to; else it is closed."""
@@ -198,23 +198,21 @@ class OneRequestPort:
         self._front.record.refused(f"user id {connection.uid} is not in allow_users", self.path, connection.peer)
         return False
 
-    def _advance(self, connection: Connection) -> None:
-        """Do what the bytes so far allow."""
-        proof = self._inline.decide(connection.frame)
-        if proof is not None:
-            self._answer(connection, self._dialect.ok, more=False)
-            self._front.record.hits([(proof, connection.peer, b"")], self.path)
-        else:
-            self._read(connection)
-
-    def _read(self, connection: Connection) -> None:
-        """Ask what the bytes so far ask, if they are whole."""
+    def _advance(self, connection: Connection, key: bytes = b"") -> None:
+        """Do what the bytes so far allow. `key`: the cache does not decide them, and a proof of them goes by that."""
+        if not key:
+            proof, key = self._inline.decide(connection.frame)
+            if proof is not None:
+                self._answer(connection, self._dialect.ok, more=False)
+                self._front.record.hits([(proof, connection.peer, b"")], self.path)
+                return
         match self._dialect.read(connection.frame):
             case Attempt() as attempt:
+                if connection.until is not None:  # it was parked since it came
+                    connection.arrived = trio.current_time()
                 connection.state = State.VERDICT
                 self._front.loop.connections.complete(connection)
-                question = Question(attempt, self.path, self._inline.key(connection.frame))
-                copy_context().run(self._ask, connection, question)
+                copy_context().run(self._ask, connection, Question(attempt, self.path, key or self._inline.key(connection.frame)))
             case Refusal(why, login):
                 self._answer(connection, self._dialect.no, more=True)
                 self._front.record.refused(why, self.path, connection.peer, login)
@@ -228,50 +226,42 @@ class OneRequestPort:
     def _ask(self, connection: Connection, question: Question) -> None:
         """In a context of its own, which is that of the login from now on."""
         request_id.begin()
-        asked = _Asked(connection, question, trio.current_time())
+        if not self._front.authenticator.begin(question, partial(self._decided, connection, question.attempt)):
+            self._front.nursery.start_soon(self._verify, connection, question)
 
-        def decided(decision: Decision | None) -> None:
-            self._decided(asked, decision)
-
-        if not self._front.authenticator.begin(question, decided):
-            self._front.nursery.start_soon(self._verify, asked)
-
-    async def _verify(self, asked: _Asked) -> None:
+    async def _verify(self, connection: Connection, question: Question) -> None:
         """One request by a task of the front's own."""
         decision = None
         try:
-            decision = await self._front.authenticator.verify(asked.question)
+            decision = await self._front.authenticator.verify(question)
         except Exception:
             self.fault()
         finally:
-            self._decided(asked, decision)
+            self._decided(connection, question.attempt, decision)
 
-    def _decided(self, asked: _Asked, decision: Decision | None) -> None:
+    def _decided(self, connection: Connection, attempt: Attempt, decision: Decision | None) -> None:
         """Answer it, at once or at its time; None: nobody can."""
-        connection, attempt = asked.connection, asked.question.attempt
         try:
             if decision is None:
                 self._front.loop.close(connection)
                 return
-            seconds = trio.current_time() - asked.at
+            seconds = trio.current_time() - connection.arrived
             self._front.record.decision(decision, Asked(attempt.service, self.path, attempt.address, seconds), connection.peer)
             if isinstance(decision.verdict, Accepted):
                 self._answer(connection, self._dialect.ok, more=False)
             else:
-                self._front.nursery.start_soon(self._deliver, asked, decision.verdict)
+                self._front.nursery.start_soon(self._deliver, connection, decision.verdict, attempt.address is not None)
         except Exception:
             self.fault()
             self._front.loop.close(connection)
 
-    async def _deliver(self, asked: _Asked, refused: Rejected | UnknownUser | Unavailable) -> None:
+    async def _deliver(self, connection: Connection, refused: Rejected | UnknownUser | Unavailable, address_known: bool) -> None:
         """What is no yes is answered at its time, or closed."""
-        connection = asked.connection
         try:
             if isinstance(refused, Unavailable):
-                await trio.sleep_until(asked.at + OUTAGE_DELAY)
+                await trio.sleep_until(connection.arrived + OUTAGE_DELAY)
             else:
-                known = asked.question.attempt.address is not None
-                await self._held.until_due(asked.at, address_known=known, hold=refused.hold)
+                await self._held.until_due(connection.arrived, address_known=address_known, hold=refused.hold)
                 self._answer(connection, self._dialect.no, more=False)
         except Exception:
             self.fault()

@@ -133,12 +133,13 @@ class Exchange:
         name, authzid = self._names(step.authzid, step.authcid)
         attempt = Attempt(name, step.secret, port.reading.service(self._auth), port.reading.address(self._auth))
         question = asked(attempt)
-        if authzid is None and (proof := port.inline.decide(question)):
+        proof, key = port.inline.decide(question) if authzid is None else (None, b"")
+        if proof is not None:
             port.hit((proof, self._session.connection.peer, self._client()))
             self._remember(proof)
             self._session.ok(self.request, identity.written(proof.user), None)
         else:
-            self._start(partial(self._decide_password, Question(attempt, port.path, port.inline.key(question), authzid)))
+            self._start(partial(self._decide_password, Question(attempt, port.path, key or port.inline.key(question), authzid)))
 
     async def _decide_password(self, question: Question) -> None:
         port = self.port

@@ -214,12 +214,11 @@ class DovecotPort:
             client.close()
             self.record.refused(why, self.path, connection.peer)
             return
-        if not self.loop.make_room(connection.uid):
+        if not self.loop.admit(connection):
             client.close()
             self.record.refused("too many connections, see max_connections and max_connections_per_peer", self.path, connection.peer)
             return
         connection.state = State.OPEN
         session = Session(connection, self)
         connection.dialogue = session
-        self.loop.connections.enter(connection)
         self.loop.guarded(lambda _: session.greet(), connection)
