@@ -26,7 +26,7 @@ from saslauthd_py.front.inline import Inline
 from saslauthd_py.front.loop import BATCH
 from saslauthd_py.front.ports import Front, PortSettings
 from saslauthd_py.front.record import Hit
-from saslauthd_py.front.sockets import NOW, STREAM, UNIX, Stream, acceptor
+from saslauthd_py.front.sockets import NOW, STREAM, UNIX, Stream, acceptor, unread
 from saslauthd_py.log import request_id
 from saslauthd_py.log.style import Asked
 from saslauthd_py.verdict import Accepted, Rejected, Unavailable, UnknownUser
@@ -273,20 +273,9 @@ class OneRequestPort:
     def _answer(self, connection: Connection, text: bytes, *, more: bool) -> None:
         """Reply, and close; where bytes of the client are not all read, or `more` may come, throw them away first (rule E6)."""
         connection.reply(text)
-        client, unread = connection.client, more
-        try:
-            for _ in range(_DRAIN_READS):
-                if not client.recv(READ, NOW):  # it has closed its end
-                    unread = False
-                    break
-                unread = True
-        except BlockingIOError:
-            pass
-        except OSError:
-            unread = False
-        if unread:
+        if (more or unread(connection.client)) and not _drained(connection.client):
             with suppress(OSError):  # it has gone
-                client.shutdown(socket.SHUT_WR)
+                connection.client.shutdown(socket.SHUT_WR)
             connection.arrived = trio.current_time()
             self._wait(connection)
         else:
@@ -296,3 +285,13 @@ class OneRequestPort:
         """As `Port.fault`."""
         self._front.record.counters.faults += 1
         _logger.exception("bug while a client was served; its connection is closed")
+
+
+def _drained(client: Stream) -> bool:
+    """Throw away what a client has sent; whether it has closed its end."""
+    try:
+        return any(not client.recv(READ, NOW) for _ in range(_DRAIN_READS))
+    except BlockingIOError:
+        return False
+    except OSError:  # it has gone
+        return True
