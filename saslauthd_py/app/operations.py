@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -195,7 +195,7 @@ class DaemonOperations:
             return None
         asked = Asked(_text(login.service), listen.name, address, trio.current_time() - began)
         if listen.protocol == "dovecot":
-            asked = replace(asked, mechanism=sasl.mechanism, authzid=_text(sasl.authzid))
+            asked = asked._replace(mechanism=sasl.mechanism, authzid=_text(sasl.authzid))
         self._daemon.record.decision(answer, asked, raw)
         return answer
 

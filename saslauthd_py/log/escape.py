@@ -28,7 +28,7 @@ def field(value: bytes) -> bytes:
 
 def text(value: str) -> bytes:
     """`field` of a name."""
-    return field(_encoded(value))
+    return _UNSAFE.sub(_hex, value.encode("utf-8", "backslashreplace")[:MAX_FIELD]) or b'""'
 
 
 def phrase(value: str) -> bytes:

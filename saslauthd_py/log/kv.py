@@ -25,11 +25,13 @@ def opening(level: int, now: int | None) -> bytes:
 def decision(user: str, verdict: Verdict, backend: str, asked: Asked, *, cached: bool = False) -> bytes:
     """As `Style.decision`."""
     word, rest = _outcome(verdict)
-    who = _pair(b"user", user) + (_pair(b"authzid", asked.authzid) if asked.authzid else b"")
+    authzid = _pair(b"authzid", asked.authzid) if asked.authzid else b""
     where = _place(asked.service, asked.listener, backend)
     hit = b" cached=yes" if cached else b""
-    client = _address(asked.address) + (_pair(b"mechanism", asked.mechanism) if asked.mechanism else b"")
-    return b"%b%b%b%b%b%b ms=%.1f" % (word, who, where, rest, hit, client, asked.seconds * 1000)
+    address = _address(asked.address)
+    mechanism = _pair(b"mechanism", asked.mechanism) if asked.mechanism else b""
+    known = (word, escape.text(user), authzid, where, rest, hit, address, mechanism, asked.seconds * 1000)
+    return b"%b user=%b%b%b%b%b%b%b ms=%.1f" % known
 
 
 def cached(user: str, backend: str, service: str, listener: str) -> bytes:

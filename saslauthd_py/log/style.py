@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from saslauthd_py.backend import Address
 from saslauthd_py.verdict import Reason, Rejected, Unavailable, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the asking side contributes to a line. `listener` is its path or address; `seconds` from arrival to verdict.
 
     `mechanism` is SASL's, where we decoded it; `authzid` whom the login wants to act as, or does, where that is somebody else than `user`.
