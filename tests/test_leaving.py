@@ -26,13 +26,13 @@ class Port:
         self.accepted: list[socket.socket] = []
         self._listener = listener
 
-    def round(self) -> int:
+    def round(self) -> tuple[int, bool]:
         for _ in range(BATCH):
             try:
                 self.accepted.append(self._listener.accept()[0])
             except OSError:
                 break
-        return 0
+        return 0, False
 
     def settle(self) -> None:
         pass

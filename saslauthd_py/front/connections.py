@@ -31,8 +31,11 @@ class Port(Protocol):
     def path(self) -> str:
         """The listener's, for routes and the log."""
 
-    def round(self) -> int:
-        """Serve up to a batch of clients that wait in the backlog; returns how many requests were read. Never blocks, never raises."""
+    def round(self) -> tuple[int, bool]:
+        """Serve up to a batch of clients that wait in the backlog. Never blocks, never raises.
+
+        Returns how many requests were read, and whether to come again at once, since more may wait: those that have their answer are back.
+        """
 
     def settle(self) -> None:
         """The loop is about to wait: hand it the clients whose bytes have not come."""

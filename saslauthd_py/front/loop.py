@@ -219,9 +219,9 @@ class Loop:
             more, served = read > 0, served + read
             while hot:
                 for port in tuple(hot):
-                    if read := port.round():
-                        served += read
-                    else:
+                    read, again = port.round()
+                    served += read
+                    if not again:
                         hot.discard(port)
                 if served >= BATCH or time.monotonic() >= until:
                     return True

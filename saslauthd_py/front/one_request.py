@@ -83,7 +83,7 @@ class OneRequestPort:
         self._inline = Inline(front.cache, settings.number, dialect.span, exact=dialect.exact)
         self._young: list[Stream] = []
 
-    def round(self) -> int:
+    def round(self) -> tuple[int, bool]:
         """As `Port.round`."""
         accept, decide, allowed, ok = self._accept, self._inline.decide, self._settings.allowed, self._dialect.ok
         hits: list[Hit] = []
@@ -121,7 +121,7 @@ class OneRequestPort:
         if hits:
             self._front.record.hits(hits, self.path)
         self._wait_for(silent)
-        return read
+        return read, bool(hits or (read and self._young)) or read == BATCH
 
     def settle(self) -> None:
         """As `Port.settle`."""

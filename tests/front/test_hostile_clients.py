@@ -74,7 +74,7 @@ async def test_e3_silent_clients_take_no_places_from_others(tmp_path: Path, auto
         port = next(iter(front.loop._listeners))
         rounds, serve = [], port.round
 
-        def counting() -> int:
+        def counting() -> tuple[int, bool]:
             rounds.append(serve())
             return rounds[-1]
 

@@ -114,7 +114,7 @@ class DovecotPort:
         """Our side of the handshake, for one new client."""
         return hello(self.offered, os.getpid(), next(_NUMBERS), os.urandom(_COOKIE_SIZE))
 
-    def round(self) -> int:
+    def round(self) -> tuple[int, bool]:
         """As `Port.round`."""
         accepted = 0
         for _ in range(BATCH):
@@ -132,7 +132,7 @@ class DovecotPort:
             except Exception:
                 self.fault()
                 client.close()
-        return accepted
+        return accepted, accepted > 0
 
     def settle(self) -> None:
         """As `Port.settle`: what was answered inline is written down."""
