@@ -10,7 +10,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import os
 import selectors
 import socket
 import time
@@ -21,6 +20,7 @@ import trio
 
 from saslauthd_py.front.connections import Connection, Connections, Port, State
 from saslauthd_py.front.sockets import OUT_OF_RESOURCES
+from saslauthd_py.front.spare import Spare
 from saslauthd_py.listeners import BACKLOG
 
 _logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Loop:
         self._left = trio.Event()
         self._listening = True
         self._resume_at: float | None = None
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._spare = Spare()
         self._beat_in, self._beat_out = socket.socketpair()
         for end in (self._beat_in, self._beat_out):
             end.setblocking(False)
@@ -157,16 +157,7 @@ class Loop:
             _logger.error("cannot accept on %s: %s; trying again in %g s", port.path, error.strerror, EXHAUSTED_PAUSE)
             self._pause()
             return
-        if self._spare >= 0:
-            os.close(self._spare)
-        try:
-            self._listeners[port].accept()[0].close()
-        except OSError:
-            _logger.debug("nobody to turn away on %s", port.path)
-        try:
-            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._spare = -1
+        self._spare.turn_away(self._listeners[port])
         _logger.error("cannot accept on %s: %s; trying again in %g s. Raise LimitNOFILE", port.path, error.strerror, EXHAUSTED_PAUSE)
         self._pause()
 
@@ -207,8 +198,7 @@ class Loop:
         self._selector.close()
         self._beat_in.close()
         self._beat_out.close()
-        if self._spare >= 0:
-            os.close(self._spare)
+        self._spare.close()
 
     def _turn(self) -> bool:
         """Serve what is ready. True: the budget is spent and there may be more."""
