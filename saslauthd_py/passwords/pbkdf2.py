@@ -1,4 +1,4 @@
-"""PBKDF2 (RFC 8018), in the form of passlib and of OpenLDAP's pw-pbkdf2; and what the other forms of it share with this one."""
+"""PBKDF2 (RFC 8018), in the form of passlib, of OpenLDAP's pw-pbkdf2 and of 389-ds; and what the other forms of it share with this one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _USUAL = {"rounds": 100_000}
 _MOST_ROUNDS = 2_000_000
 """0.2-0.45 us a round, up to 0.6 us where the processor has no instructions for it; whatever the secret, which is hashed once."""
 
-_AB64 = r"[./+0-9A-Za-z]+"
+_AB64 = r"[./+0-9A-Za-z]+={0,2}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Pbkdf2:
     """A form of PBKDF2, as `scheme.Scheme` describes one; hashlib's call releases the interpreter lock.
 
     This one is `{LABEL}rounds$salt$key`, both in base64 with `.` for `+` and without padding; passlib also writes `$pbkdf2-sha256$`
-    in the place of the label. A subclass is another form: its `read`, `write` and `keep`.
+    in the place of the label, and 389-ds has `+` and padding. A subclass is another form: its `read`, `write` and `keep`.
     """
 
     ends_at_nul: bool = True  # HMAC fills a key up with NULs: one at the end would make no difference
@@ -118,7 +118,8 @@ class Pbkdf2:
 
 
 def _from_ab64(text: str) -> bytes | None:
-    return from_base64(text.replace(".", "+") + "=" * (-len(text) % 4))
+    padding = "" if text.endswith("=") else "=" * (-len(text) % 4)
+    return from_base64(text.replace(".", "+") + padding)
 
 
 def _ab64(raw: bytes) -> str:

@@ -94,6 +94,19 @@ VECTORS = (
     Vector("test", "{CRAM-MD5}e02d374fde0dc75a17a557039a3a5338c7743304777dccd376f332bee68d2cf6", "cram-md5"),
     Vector("test", "{PLAIN-MD4}2zRtaR16zE3CYl2xn54/Ug==", "plain-md4"),
     Vector("test", "{PLAIN.b64}dGVzdA==", "plain"),
+    # pwdhash of 389-ds 2.3.1
+    Vector("test", "{PBKDF2-SHA1}10000$kWvhpwRxiNN1qSL8G8gWQcmyh4cKrQPK$BD0DmWYoQZ3StZttifN/6EicHFA=", "pbkdf2-sha1 rounds=10000"),
+    Vector(
+        "test",
+        "{PBKDF2-SHA256}10000$B8pxZg42TvbYEJaNolJUdPoUh1EFvEzu$tDFYn+9DB7+aHQzNpGSRN31+TmQcXP0PU0NUXlTAHs4=",
+        "pbkdf2-sha256 rounds=10000",
+    ),
+    Vector(
+        "test",
+        "{PBKDF2-SHA512}10000$+J5HZ25zNbRbCamnbuzCP2UO21tGbqPG"
+        "$zfW/+i/UfS/TJ+Y7y+teKftROA6qmxbDXTnvCPR1BtarKvinpBzdNCNddJuqSQVNWxHRLeGon0u6a+sgV7SPAA==",
+        "pbkdf2-sha512 rounds=10000",
+    ),
     # slappasswd, with its modules pw-sha2 and pw-pbkdf2
     Vector("test", "{SHA256}n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=", "sha256"),
     Vector("test", "{SSHA256}28STTSBLCwEZ/mlTOtsJlya702Dy9NxEVg55+rjoN4ujgwZKbHmPLw==", "ssha256"),
@@ -210,6 +223,9 @@ NO_RECORDS = (
     *("{PBKDF2}$1$salt$0$" + "a" * 40, "{PBKDF2}$1$salt$01$" + "a" * 40, "{PBKDF2}$1$$1$" + "a" * 40, "{PBKDF2}$2$salt$1$" + "a" * 40),
     *("{PBKDF2}$1$salt$1$" + "a" * 38, "{PBKDF2-SHA1}1$$mTyeudmWQCQC5QpqgpOjlmngAHg", "{PBKDF2-SHA1}1$c2Fsd$mTyeudmWQCQC5QpqgpOjlmngAHg"),
     *("{PBKDF2-SHA1}-1$c2FsdA$mTyeudmWQCQC5QpqgpOjlmngAHg", "{PBKDF2-SHA256}1$c2FsdA$mTyeudmWQCQC5QpqgpOjlmngAHg"),
+    # with padding that does not fill up to four letters
+    *("{PBKDF2-SHA1}1$c2FsdA=$mTyeudmWQCQC5QpqgpOjlmngAHg=", "{PBKDF2-SHA1}1$c2FsdA==$mTyeudmWQCQC5QpqgpOjlmngAHg=="),
+    *("{PBKDF2-SHA1}1$c2FsdA==$mTyeudmWQCQC5QpqgpOjlmngAHg===", "{PBKDF2-SHA1}1$c2=sdA==$mTyeudmWQCQC5QpqgpOjlmngAHg="),
     # SCRAM likewise
     *("{SCRAM-SHA-1}4096,,,", "{SCRAM-SHA-1}0,QSXCR+Q6sek8bf92,6dlGYMOdZcOPutkcNY8U2g7vK9Y=,D+CSWLOshSulAsxiupA+qs2/fTE="),
     "{SCRAM-SHA-1}4096,QSXCR+Q6sek8bf9,6dlGYMOdZcOPutkcNY8U2g7vK9Y=,D+CSWLOshSulAsxiupA+qs2/fTE=",
