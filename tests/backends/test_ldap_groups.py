@@ -168,6 +168,32 @@ async def test_compare_that_is_not_answered_is_an_outage(directory: Model, answe
     assert not directory.binds()
 
 
+async def test_name_that_389_ds_has_not_is_nobody_s(directory: Model) -> None:
+    """389-ds 2.3.1 answers the compare of an entry that is not there with success, which is neither yes nor no."""
+    directory.fail(CompareRequest, said(ResultCode.SUCCESS))
+    it = backend(directory, method="template", dn_template=f"uid=%U,{PEOPLE.decode()}", **BY_MEMBER_OF)
+    assert await ask(it, "pw1", Identity("carol")) == NOT_IN_GROUP
+    directory.fail(CompareRequest, said(ResultCode.SUCCESS))
+    assert await ask(backend(directory, **BY_MEMBER | {"group_dn": f"cn=%d,{GROUPS}"})) == NOT_IN_GROUP
+
+
+async def test_g1_member_whose_entry_389_ds_has_elsewhere_now_is_found_there(directory: Model) -> None:
+    it = backend(directory, **BY_MEMBER_OF)
+    assert isinstance(await ask(it), Accepted)
+    elsewhere = dn("alice", b"ou=moved," + PEOPLE)
+    directory.entries[elsewhere] = directory.entries.pop(dn("alice"))
+    directory.fail(CompareRequest, said(ResultCode.SUCCESS))
+    assert isinstance(await ask(it), Accepted)
+    assert directory.binds() == [dn("alice"), elsewhere]
+
+
+async def test_group_that_389_ds_has_not_is_told_so(directory: Model) -> None:
+    directory.fail(CompareRequest, said(ResultCode.SUCCESS))
+    verdict = await ask(backend(directory, **BY_MEMBER))
+    assert isinstance(verdict, Unavailable)
+    assert verdict.cause.endswith("success (0); 389-ds says this where there is no such entry, or it is hidden from bind_dn")
+
+
 async def test_attribute_that_the_server_does_not_know_is_an_outage(directory: Model) -> None:
     directory.fail(CompareRequest, said(ResultCode.UNDEFINED_ATTRIBUTE_TYPE))
     verdict = await ask(backend(directory, **BY_MEMBER_OF), "pw2", BOB)

@@ -148,6 +148,14 @@ def test_name_of_a_template_that_no_entry_has_is_an_unknown_user(code: int, diag
     assert verdicts.of_bind(said(code, diagnostic), found=False) == UnknownUser()
 
 
+def test_b4_expired_password_of_389_ds_is_no_wrong_one() -> None:
+    """Recorded of 389-ds 2.3.1, which says no word with a wrong password."""
+    assert verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS, "password expired!"), found=True) == Rejected(Reason.EXPIRED)
+    assert Reason.EXPIRED in FINAL_REASONS
+    assert verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS), found=True) == WRONG
+    assert verdicts.of_bind(said(ResultCode.CONSTRAINT_VIOLATION, "password expired!"), found=True) == Rejected(Reason.LOCKED)
+
+
 def test_b4_locks_of_a_directory_end_a_chain() -> None:
     reasons = {refused.reason for refused in BINDS.values() if isinstance(refused, Rejected)}
     assert reasons - FINAL_REASONS == {Reason.WRONG_SECRET, Reason.NO_CREDENTIAL}

@@ -36,6 +36,7 @@ _BY_A_LOGIN = "`saslauthd-py test NAME --trace` tries it with a login"
 _LIMITED = frozenset({ResultCode.TIME_LIMIT_EXCEEDED, ResultCode.SIZE_LIMIT_EXCEEDED, ResultCode.ADMIN_LIMIT_EXCEEDED})
 
 _ADVICE = {
+    ResultCode.SUCCESS: "389-ds says this where there is no such entry, or the service may not see it",
     ResultCode.OPERATIONS_ERROR: "the server may want a bind first: set bind_dn",
     ResultCode.REFERRAL: "another server has it: name that one in servers",
     ResultCode.NO_SUCH_OBJECT: "there is no such entry, or the service may not see it",

@@ -101,7 +101,7 @@ class Named:
         """As `Membership.direct`. A group that only this login would have need not be there."""
         group = self.group(login.values)
         answer = await login.compare(group, self._attribute, dn)
-        if verdicts.names_no_entry(answer) and self._group.places:
+        if verdicts.compares_no_entry(answer) and self._group.places:
             return False
         return verdicts.of_compare(answer, f"compare {shown(self._attribute)} of {shown(group)}")
 
@@ -133,7 +133,7 @@ class Naming:
         verdicts.of_search(answer, f"search for memberOf of {shown(dn)}")
         if not answer.entries and not self._known:
             compared = await login.compare(dn, _MEMBER_OF, group)
-            if not verdicts.names_no_entry(compared):
+            if not verdicts.compares_no_entry(compared):
                 verdicts.of_compare(compared, f"compare memberOf of {shown(dn)}")
                 self._known = True
         return bool(answer.entries)

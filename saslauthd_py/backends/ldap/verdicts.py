@@ -28,6 +28,9 @@ _BINDS_NOBODY = re.compile(r"unwilling to perform simple authentication|operatio
 """With unwillingToPerform: OpenLDAP's `disallow bind_simple` and `restrict bind`, 389-ds's nsslapd-minssf. It is no account's fault."""
 
 
+_PASSWORD_EXPIRED = re.compile(r"password expired", re.IGNORECASE)
+"""With invalidCredentials: 389-ds, of the right password alone, when it has no grace logins left."""
+
 _REFUSALS: dict[int, Rejected] = {
     ResultCode.INVALID_CREDENTIALS: _WRONG,
     ResultCode.INAPPROPRIATE_AUTHENTICATION: Rejected(Reason.NO_CREDENTIAL),  # the entry has no password
@@ -64,6 +67,8 @@ _MEANINGS: dict[int, str] = {
 _SUB_CODE = re.compile(r"\bdata ([0-9a-f]{1,8})\b", re.IGNORECASE)
 
 _NAMES_NO_ENTRY = frozenset({ResultCode.NO_SUCH_OBJECT, ResultCode.INVALID_DN_SYNTAX})
+_COMPARES_NOTHING = _NAMES_NO_ENTRY | {ResultCode.SUCCESS}
+"""389-ds does not tell just anybody that there is no such entry: it says success, which is no answer to a compare."""
 
 _NOT_JUDGED = frozenset(
     {
@@ -81,6 +86,7 @@ _NOT_JUDGED = frozenset(
 """What a server says of a bind before it looks at the password. Any other outage may hang on whether it was right (rule D9)."""
 
 _ADVICE: dict[int, str] = {
+    ResultCode.SUCCESS: "389-ds says this where there is no such entry, or it is hidden from bind_dn",
     ResultCode.OPERATIONS_ERROR: "Active Directory says this to whoever searches anonymously: is bind_dn set?",
     ResultCode.AUTH_METHOD_NOT_SUPPORTED: "it takes no simple bind",
     ResultCode.STRONGER_AUTH_REQUIRED: "it wants TLS: use ldaps://, or start_tls = true",
@@ -131,6 +137,8 @@ def of_bind(answer: Answer, *, found: bool) -> Rejected | UnknownUser | None:
     if sub_code in _DOMAIN_FAILS or (answer.code == ResultCode.UNWILLING_TO_PERFORM and _BINDS_NOBODY.search(answer.diagnostic)):
         raise CannotTell(told(answer, "bind"))
     refused = _SUB_CODES.get(sub_code) if sub_code is not None else None
+    if answer.code == ResultCode.INVALID_CREDENTIALS and _PASSWORD_EXPIRED.match(answer.diagnostic):
+        refused = _EXPIRED
     refused = refused or _REFUSALS.get(answer.code)
     if refused is None:
         raise CannotTell(told(answer, "bind"), judged=answer.code not in _NOT_JUDGED)
@@ -156,6 +164,11 @@ def of_compare(answer: Answer, what: str) -> bool:
 def names_no_entry(answer: Answer) -> bool:
     """There is no entry of the name that was given, or none could have it."""
     return answer.code in _NAMES_NO_ENTRY
+
+
+def compares_no_entry(answer: Answer) -> bool:
+    """As `names_no_entry`, of a compare."""
+    return answer.code in _COMPARES_NOTHING
 
 
 def not_understood(answer: Answer) -> bool:
