@@ -10,18 +10,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from saslauthd_py.app.online import Finding, Outcome, tried
+from saslauthd_py.app.online.asking import _Questions
 from saslauthd_py.app.online.reaching import _certificate
 from saslauthd_py.app.online.widening import sample
 from saslauthd_py.backends.ldap.templates import parse_filter
 from saslauthd_py.config.settings import LdapSettings, Settings
 from saslauthd_py.wire.ldap import And, Compare, Extensible, Filter, Not, Or, Place, Present, Substrings, places, text
+
+if TYPE_CHECKING:
+    import ldap3
 
 
 @pytest.mark.parametrize(
@@ -193,3 +197,18 @@ def test_what_cannot_be_used_is_told_before_any_server(keys: dict[str, str], key
     (found,) = findings(ldaps("nosuch.invalid", **keys))
     assert (found.server, found.said.step, found.said.outcome) == ("", key, Outcome.FAIL)
     assert said in found.said.text
+
+
+def test_a_group_that_389_ds_has_not_is_told() -> None:
+    """Recorded of 389-ds 2.3.1: the compare of an entry that is not there is a success, and has neither answer."""
+
+    class Answering:
+        result: ClassVar[dict[str, Any]] = {"result": 0, "message": ""}
+
+        def compare(self, *_asked: str) -> None:
+            """Nothing but `result` comes of it."""
+
+    settings = ldaps(base="dc=x", group_dn="cn=gone,dc=x", group_attribute="member")
+    (said,) = _Questions(cast("ldap3.Connection", Answering()), settings)._groups()
+    assert (said.outcome, said.step) == (Outcome.FAIL, "group_dn")
+    assert said.text == "cn=gone,dc=x: success (0); 389-ds says this where there is no such entry, or the service may not see it"
