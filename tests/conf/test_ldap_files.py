@@ -21,9 +21,10 @@ from tests.interop import slapd as private_slapd
 from tests.interop.slapd import Slapd
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "ldap"
-TESTED = "openldap.toml"
-UNTESTED = ("389-ds.toml", "lldap.toml")
-FILES = (*UNTESTED, "active-directory.toml", TESTED)
+OPENLDAP = "openldap.toml"
+UNTESTED = ("lldap.toml",)
+TESTED = ("389-ds.toml", "active-directory.toml", OPENLDAP)
+FILES = (*UNTESTED, *TESTED)
 PASSWORD_FILE = "/etc/saslauthd-py/directory.password"
 CA_FILE = "/etc/saslauthd-py/directory-ca.pem"
 SERVER = f'[server]\nuser = "{OWNER.pw_name}"\ngroup = "{grp.getgrgid(OWNER.pw_gid).gr_name}"\n[failure]\ndelay = "0s"\n'
@@ -79,6 +80,7 @@ def test_its_head_says_whether_it_was_tested(name: str) -> None:
     head = (CONF / name).read_text().partition("\n[")[0]
     assert ("# NOT TESTED with a real " in head) == (name in UNTESTED)
     assert ("It follows " in head) == (name in UNTESTED)
+    assert (" Tested with " in head) == (name in TESTED)
     assert PASSWORD_FILE in head
 
 
@@ -97,7 +99,7 @@ def test_it_is_readable(name: str) -> None:
 @pytest.fixture
 def site(slapd: Slapd, place: Path) -> str:
     """The configuration of OpenLDAP's file, with the names of the test's own directory, and a daemon's user who can read it."""
-    text = (CONF / TESTED).read_text()
+    text = (CONF / OPENLDAP).read_text()
     for example, real in (
         ('["ldaps://ldap1.example.org", "ldaps://ldap2.example.org"]', f'["{slapd.ldaps}"]'),
         (CA_FILE, str(slapd.ca)),
