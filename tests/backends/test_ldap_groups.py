@@ -169,7 +169,8 @@ async def test_compare_that_is_not_answered_is_an_outage(directory: Model, answe
 
 
 async def test_name_that_389_ds_has_not_is_nobody_s(directory: Model) -> None:
-    """389-ds 2.3.1 answers the compare of an entry that is not there with success, which is neither yes nor no."""
+    """389-ds 2.3.1 answers search and compare of an entry that is not there with success, which of a compare is neither yes nor no."""
+    directory.fail(SearchRequest, said(ResultCode.SUCCESS))
     directory.fail(CompareRequest, said(ResultCode.SUCCESS))
     it = backend(directory, method="template", dn_template=f"uid=%U,{PEOPLE.decode()}", **BY_MEMBER_OF)
     assert await ask(it, "pw1", Identity("carol")) == NOT_IN_GROUP
@@ -182,9 +183,11 @@ async def test_g1_member_whose_entry_389_ds_has_elsewhere_now_is_found_there(dir
     assert isinstance(await ask(it), Accepted)
     elsewhere = dn("alice", b"ou=moved," + PEOPLE)
     directory.entries[elsewhere] = directory.entries.pop(dn("alice"))
+    directory.fail(SearchRequest, said(ResultCode.SUCCESS))
     directory.fail(CompareRequest, said(ResultCode.SUCCESS))
     assert isinstance(await ask(it), Accepted)
     assert directory.binds() == [dn("alice"), elsewhere]
+    assert not any(directory.faults.values())
 
 
 async def test_group_that_389_ds_has_not_is_told_so(directory: Model) -> None:
