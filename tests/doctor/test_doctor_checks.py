@@ -408,6 +408,26 @@ def test_the_last_denial_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert outcomes(denials.find(case(settings(), caller()))) == ["pass"]
 
 
+def test_a_journal_that_cannot_be_read_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(denials, "_SELINUX", file(tmp_path, "enforce", "1"))
+    log = file(tmp_path, "audit.log", "")
+    monkeypatch.setattr(denials, "_LOGS", (log,))
+    journal = file(tmp_path, "journalctl", "#!/bin/sh\necho no journal >&2\nexit 1\n", 0o755)
+    monkeypatch.setattr(programs, "find", lambda _: journal)
+    assert only(denials.find(case(settings(), caller())), Outcome.SKIP).cause.endswith(": no journal")
+    Path(log).write_text('avc:  denied { x } comm="smtpd"\n')
+    assert outcomes(denials.find(case(settings(), caller()))) == ["warn"]
+
+
+def test_a_journal_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(denials, "_SELINUX", file(tmp_path, "enforce", "1"))
+    monkeypatch.setattr(denials, "_LOGS", ())
+    journal = file(tmp_path, "journalctl", "#!/bin/sh\nexec tail -f /dev/null\n", 0o755)
+    monkeypatch.setattr(programs, "find", lambda _: journal)
+    monkeypatch.setattr(programs, "SECONDS", 0.1)
+    assert "does not end within 0.1 s" in only(denials.find(case(settings(), caller())), Outcome.SKIP).cause
+
+
 def test_limits_on_what_a_password_may_be() -> None:
     tight = settings("[server]\ncompat_limits = true\n", STORE + 'scheme = "bcrypt"\n')
     machine = Machine(DEBIAN, postfix(smtpd_sasl_response_limit="512"))

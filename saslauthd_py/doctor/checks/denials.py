@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from saslauthd_py.doctor.case import Case
-from saslauthd_py.doctor.said import Said, passed, warned
+from saslauthd_py.doctor.said import Said, passed, skipped, warned
 from saslauthd_py.mta import programs
 from saslauthd_py.mta.programs import Unreadable
 
@@ -27,15 +27,20 @@ def find(case: Case) -> Iterator[Said]:
         yield passed("neither SELinux nor AppArmor is at work")
         return
     words = tuple(dict.fromkeys(target.caller.outside for target in case.targets))
-    last = None
-    for line in _lines():
-        if concerns(line, words):
-            last = line
-    if last is None:
-        yield passed("nothing on the way of a login was denied lately")
-    else:
+    last, unread = None, ""
+    try:
+        for line in _lines():
+            if concerns(line, words):
+                last = line
+    except Unreadable as error:
+        unread = str(error)
+    if last is not None:
         mend = "ausearch -m avc -ts recent | audit2allow -w; or aa-logprof; listen below /run/saslauthd, where policies expect it"
         yield warned(f"a login's way was denied: {last.strip()[:300]}", mend)
+    elif unread:
+        yield skipped(f"what the kernel has denied cannot be told: {unread}")
+    else:
+        yield passed("nothing on the way of a login was denied lately")
 
 
 def enforced() -> bool:
@@ -52,14 +57,14 @@ def concerns(line: str, paths: tuple[str, ...]) -> bool:
 
 
 def _lines() -> Iterator[str]:
+    """Raises Unreadable, after all that it could read."""
     for path in _LOGS:
         with suppress(OSError), open(path, "rb") as file:
             file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
             yield from file.read(_TAIL).decode(errors="replace").splitlines()
     program = programs.find("journalctl")
     if program is not None:
-        with suppress(Unreadable):
-            yield from programs.output((program, "-k", "-n", _KERNEL_LINES, "--no-pager", "-o", "cat")).splitlines()
+        yield from programs.output((program, "-k", "-n", _KERNEL_LINES, "--no-pager", "-o", "cat")).splitlines()
 
 
 def _first_letter(path: str) -> str:
