@@ -75,7 +75,8 @@ class Member:
     place. `slow_to_refuse`: a no may take it longer than a yes, and longer than the deadline, so a call that is cut off counts as a
     guess (rule D9). `used` takes the Unix time at which a credential was last accepted; a backend without such a memory has None.
     `keyed`: the backend once more, where it can judge a login without a secret. `compared`: it never decides, and is only compared with.
-    `down` tells which of its servers are down, and why, where it has some.
+    `down` tells which of its servers are down, and why, where it has some. `forget` has it forget what it remembers of its users by
+    itself, apart from proofs, where it does: an admin says that something has changed.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Member:
     keyed: Keyed | None = None
     compared: Compared | None = None
     down: Callable[[], Mapping[str, str]] | None = None
+    forget: Callable[[], None] | None = None
     health: Health = field(default_factory=Health)
 
     def account(self, name: Identity) -> str:

@@ -206,7 +206,9 @@ class _Parts:
         self.keepers.append(servers.warm)
         login = "{local}" if settings.drops_realm else settings.login  # its templates make one entry of alice of every realm
         queue, services = Queue.of_backend(settings.parallel), frozenset(settings.services)
-        return Member(name, backend, queue, settings.cache, services, login=login, slow_to_refuse=True, down=servers.down)
+        return Member(
+            name, backend, queue, settings.cache, services, login=login, slow_to_refuse=True, down=servers.down, forget=backend.forget
+        )
 
     def _kerberos(self, name: str, settings: KerberosSettings) -> Member:
         backend = kerberos.composed(name, settings, self._resources.provings[name])

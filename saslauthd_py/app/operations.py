@@ -162,6 +162,10 @@ class DaemonOperations:
     def flush(self, user: str | None) -> int:
         """As `Operations.flush`."""
         accounts = None if user is None else self._accounts(user)
+        for serving in self._daemon.living:
+            for member in serving.parts.members.values():
+                if member.forget is not None:
+                    member.forget()
         return sum(serving.parts.cache.flush(accounts) for serving in self._daemon.living)
 
     def unblock(self, what: str) -> int:

@@ -32,7 +32,10 @@ class Operations(Protocol):
         """
 
     def flush(self, user: str | None) -> int:
-        """Forget what was proved of a user, None: of all; how many proofs. Raises InvalidIdentity."""
+        """Forget what was proved of a user, None: of all; how many proofs. Raises InvalidIdentity.
+
+        What backends remember of their users by themselves, such as their DNs, is forgotten of all: it only saves them a question.
+        """
 
     def unblock(self, what: str) -> int:
         """Forget the failed logins of a user, or of an IP address and its network; how many limits.

@@ -132,6 +132,28 @@ async def test_g1_search_that_answers_late_does_not_bring_an_old_dn_back(autojum
     assert directory.binds() == [dn("alice", OLD), dn("alice"), dn("alice", OLD)]
 
 
+async def test_dns_are_forgotten_when_an_admin_says_so(directory: Model) -> None:
+    directory.add("bob", "pw2")
+    it = backend(directory)
+    for _ in range(2):
+        assert await cost(directory, lambda: ask(it)) == ["search", "bind"]
+        assert await cost(directory, lambda: ask(it, "pw2", BOB)) == ["search", "bind"]
+        assert await cost(directory, lambda: ask(it)) == ["bind"]
+        it.forget()
+
+
+async def test_dn_that_was_asked_for_before_all_were_forgotten_is_not_remembered_after_it(autojump_clock: MockClock) -> None:
+    directory = Late()
+    directory.add("alice", "pw1")
+    it = backend(directory)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, it)
+        await trio.sleep(1)
+        it.forget()
+    assert await cost(directory, lambda: ask(it)) == ["search", "bind"]
+    assert await cost(directory, lambda: ask(it)) == ["bind"]
+
+
 async def test_recent_is_bounded_and_the_oldest_goes(autojump_clock: MockClock) -> None:
     recent: Recent[int, bytes] = Recent(10, 3)
     for key in range(5):

@@ -233,6 +233,15 @@ async def test_group_cache_remembers_a_yes_and_never_a_no(directory: Model, keys
     assert await ask(it) == NOT_IN_GROUP
 
 
+async def test_group_cache_is_forgotten_when_an_admin_says_so(directory: Model) -> None:
+    it = backend(directory, group_cache="1h", **BY_MEMBER)
+    assert isinstance(await ask(it), Accepted)
+    directory.entries[MAIL.encode()].attributes[b"member"] = []
+    assert isinstance(await ask(it), Accepted)
+    it.forget()
+    assert await ask(it) == NOT_IN_GROUP
+
+
 async def test_group_cache_tells_services_apart_where_the_group_does(directory: Model) -> None:
     directory.group("smtp", dn("alice"))
     it = backend(directory, group_dn=f"cn=%s,{GROUPS}", group_attribute="member", group_cache="60s")

@@ -91,6 +91,16 @@ def test_dn_that_is_remembered_is_told(site: LdapSite) -> None:
     assert found[1]["server"] == site.server.ldaps
 
 
+@pytest.mark.parametrize("whose", ["", "somebody@example.test"])
+def test_dn_that_is_remembered_is_forgotten_with_all_by_a_flush(site: LdapSite, whose: str) -> None:
+    login = "second", tree.ALICE.uid, tree.ALICE.password
+    steps(site, *login)
+    assert "ldap-remembered" in named(steps(site, *login)[1])
+    words = ["cache", "flush", *filter(None, [whose]), "--config", str(site.site.configuration)]
+    subprocess.run([sys.executable, "-m", "saslauthd_py", *words], env=environment(), cwd="/", timeout=PATIENCE, check=True)
+    assert "ldap-remembered" not in named(steps(site, *login)[1])
+
+
 def test_group_that_the_user_is_not_in_is_told_and_no_bind_is_made(site: LdapSite) -> None:
     other = tree.numbered(8)
     code, found = steps(site, "bind", other.uid, other.password)

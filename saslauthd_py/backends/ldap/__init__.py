@@ -9,7 +9,8 @@ from saslauthd_py.backends.ldap.conversation import Conversation
 from saslauthd_py.backends.ldap.directory import Directory, DirectoryFailed
 from saslauthd_py.backends.ldap.finding import Finder
 from saslauthd_py.backends.ldap.groups import Groups
-from saslauthd_py.backends.ldap.methods import Bind, Binding, Compare, Method, Template
+from saslauthd_py.backends.ldap.methods import MOST_REMEMBERED, Bind, Binding, Compare, Method, Template
+from saslauthd_py.backends.ldap.recent import Recent
 from saslauthd_py.backends.ldap.templates import TemplateErrors, Templates
 from saslauthd_py.backends.ldap.tokens import Login, Unfillable
 from saslauthd_py.backends.ldap.verdicts import CannotTell
@@ -31,6 +32,8 @@ class LdapBackend:
         self._settings = settings
         self._directory = directory
         self._letters = sorted(templates.letters | (templates.group_letters - {"D"}))
+        self._known: Recent[tuple[bytes, ...], bytes] = Recent(settings.dn_cache, MOST_REMEMBERED)
+        self._groups = Groups.of(settings, templates)
         self._method = self._chosen(templates, hashing)
 
     async def verify_password(self, attempt: Attempt) -> Verdict:
@@ -65,8 +68,14 @@ class LdapBackend:
         if not conversation.was_compared(secret):
             await self._method.pretend(secret)
 
+    def forget(self) -> None:
+        """Of all users which entry is theirs, and that they are in the group."""
+        self._known.clear()
+        if self._groups is not None:
+            self._groups.forget()
+
     def _chosen(self, templates: Templates, hashing: Hashing) -> Method:
-        settings, groups = self._settings, Groups.of(self._settings, templates)
+        settings, groups = self._settings, self._groups
         if templates.bind is not None:
             return Template(templates.bind, groups, Binding(self._directory))
         if templates.base is None or templates.filter is None:
@@ -74,7 +83,7 @@ class LdapBackend:
         if settings.method == "compare":
             attribute = settings.password_attribute.encode()
             return Compare(Finder(settings, templates.base, templates.filter, (attribute,)), groups, attribute, hashing)
-        return Bind(Finder(settings, templates.base, templates.filter), groups, Binding(self._directory), settings.dn_cache)
+        return Bind(Finder(settings, templates.base, templates.filter), groups, Binding(self._directory), self._known)
 
 
 def _fit(secret: Secret) -> bool:

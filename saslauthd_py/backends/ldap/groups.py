@@ -80,6 +80,10 @@ class Groups:
         trace.note("ldap-group", dn=shown(dn), member=member, remembered=remembered, ms=round((time.monotonic() - began) * 1000, 3))
         return member
 
+    def forget(self) -> None:
+        """Everybody's membership is asked for anew."""
+        self._members.clear()
+
     async def pretend(self, login: Conversation, dn: bytes) -> None:
         """The same kind of work for a DN that nobody has (rule D6), whatever comes of it."""
         with suppress(DirectoryFailed, CannotTell):

@@ -51,13 +51,13 @@ class Method(Protocol):
 
 
 class Bind:
-    """Search, then bind as the entry. The DN that was found is remembered; that it was the right one is asked anew each time (rule G1)."""
+    """Search, then bind as the entry. The DN that was found is `known`; that it was the right one is asked anew each time (rule G1)."""
 
-    def __init__(self, finder: Finder, groups: Groups | None, binding: Binding, dn_cache: float) -> None:
+    def __init__(self, finder: Finder, groups: Groups | None, binding: Binding, known: Recent[tuple[bytes, ...], bytes]) -> None:
         self._finder = finder
         self._groups = groups
         self._binding = binding
-        self._known: Recent[tuple[bytes, ...], bytes] = Recent(dn_cache, MOST_REMEMBERED)
+        self._known = known
 
     async def judge(self, login: Conversation) -> Judgement:
         """As `Method.judge`."""

@@ -22,6 +22,7 @@ class Recent(Generic[_Key, _Found]):
         self._seconds = seconds
         self._most = most
         self._found: OrderedDict[_Key, tuple[_Found, float]] = OrderedDict()
+        self._cleared = float("-inf")
 
     def __len__(self) -> int:
         return len(self._found)
@@ -36,7 +37,7 @@ class Recent(Generic[_Key, _Found]):
     def keep(self, key: _Key, found: _Found, asked: float) -> None:
         """`asked`: the time before the question. An answer to a later question is not replaced by this one, however late it comes."""
         before = self._found.get(key)
-        if not self._seconds or (before is not None and before[1] > asked):
+        if not self._seconds or asked <= self._cleared or (before is not None and before[1] > asked):
             return
         self._found[key] = found, asked
         self._found.move_to_end(key)
@@ -46,3 +47,8 @@ class Recent(Generic[_Key, _Found]):
     def drop(self, key: _Key) -> None:
         """Nothing belongs to it any more."""
         self._found.pop(key, None)
+
+    def clear(self) -> None:
+        """Nothing belongs to any key, nor will what has been asked for by now and is not answered yet."""
+        self._cleared = trio.current_time()
+        self._found.clear()
