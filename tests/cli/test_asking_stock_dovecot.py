@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import invoke
-from tests.interop.waiting import PATIENCE, until
+from tests.interop.server import Server
 
 pytestmark = [pytest.mark.peer("doveadm"), pytest.mark.root]
 
@@ -69,15 +68,11 @@ def directory() -> Iterator[Path]:
     shutil.chown(directory / "passwd", "dovecot")
     configuration = directory / "dovecot.conf"
     configuration.write_text(_CONFIGURATION.format(directory=directory, mechanisms=" ".join(MECHANISMS).lower()))
-    with (directory / "out").open("wb") as out:
-        dovecot = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(configuration)], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    command = ["/usr/sbin/dovecot", "-F", "-c", str(configuration)]
     try:
-        until(lambda: dovecot.poll() is not None or (directory / "auth").is_socket(), "Dovecot listens")
-        assert dovecot.poll() is None, (directory / "out").read_text()
-        yield directory
+        with Server(command, (directory / "auth").is_socket, [directory / "out", directory / "log"]).serving():
+            yield directory
     finally:
-        dovecot.terminate()
-        dovecot.wait(PATIENCE)
         shutil.rmtree(directory)
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.commands import invoke
+from tests.interop.addresses import free_ports
 from tests.interop.certificates import self_signed
 from tests.interop.mail_server import MailServer, mail_server
-from tests.interop.postfix import free_ports
 from tests.interop.slapd import black_hole
 from tests.interop.web_form import web_page
 

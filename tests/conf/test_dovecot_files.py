@@ -15,6 +15,7 @@ from saslauthd_py.config.load import parse
 from saslauthd_py.config.settings import Listen
 from tests.cli.dovecot_servers import NAME, PASSWORD, Conduct, Server, serving
 from tests.interop import exim, postfix
+from tests.interop.addresses import free_ports
 from tests.interop.postfix import Postfix
 from tests.interop.waiting import PATIENCE
 
@@ -60,7 +61,7 @@ def test_exim_looks_where_the_daemon_listens() -> None:
 
 def configured(directory: Path) -> dict[str, int]:
     """A Postfix of tests/interop with conf/postfix/dovecot/main.cf in the place of that for Cyrus SASL; its ports."""
-    ports = dict(zip(postfix.SERVICES, postfix.free_ports(len(postfix.SERVICES)), strict=True))
+    ports = dict(zip(postfix.SERVICES, free_ports(len(postfix.SERVICES)), strict=True))
     postfix.write_configuration(directory, ports, chroot=True)
     conf = directory / "conf"
     shutil.rmtree(conf / "sasl")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.interop.postfix import free_ports
-from tests.interop.waiting import PATIENCE, until
+from tests.interop.addresses import free_ports, listens
+from tests.interop.server import Server
+from tests.interop.waiting import PATIENCE
 
 PASSWORDS = {"alice@example.test": "pw1", "bob@example.test": 'p"w \\2 {3} ü€'}
 
@@ -49,7 +49,7 @@ EVENTS {{
 """
 
 
-class CyrusImapd:
+class CyrusImapd(Server):
     """`plain` takes LOGIN, `secure` says LOGINDISABLED."""
 
     def __init__(self, directory: Path) -> None:
@@ -68,10 +68,7 @@ class CyrusImapd:
         for path in (directory, *directory.iterdir()):
             shutil.chown(path, _OWNER, _GROUP)
         command = [_MASTER, "-D", "-C", str(directory / "plain.conf"), "-M", str(directory / "cyrus.conf"), "-p", str(directory / "pid")]
-        with (directory / "out").open("wb") as out:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-        until(lambda: self._process.poll() is not None or _listens(ports["secure"]), "Cyrus listens")
-        assert self._process.poll() is None
+        super().__init__(command, lambda: listens(ports["secure"]), [directory / "out"])
 
     @contextmanager
     def without_users(self) -> Iterator[None]:
@@ -82,22 +79,11 @@ class CyrusImapd:
         finally:
             self._sasldb.chmod(0o640)
 
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(PATIENCE)
-
 
 @contextmanager
 def cyrus_imapd(directory: Path) -> Iterator[CyrusImapd]:
     """In `directory`, which is made. Needs root."""
     directory.mkdir()
     server = CyrusImapd(directory)
-    try:
+    with server.serving():
         yield server
-    finally:
-        server.stop()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop import postfix
+from tests.interop.addresses import free_ports
 from tests.interop.daemon import searchable
 from tests.interop.postfix import Postfix
 
@@ -65,7 +66,7 @@ def new_place(machine: Path) -> Iterator[Place]:
     """A Postfix below `machine`, which every user can search; gone at the end."""
     with searchable(machine) as directory:
         names = (*postfix.SERVICES, "bare", "single")
-        ports = dict(zip(names, postfix.free_ports(len(names)), strict=True))
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
         postfix.write_configuration(directory, ports, chroot=True, main="dovecot/main.cf")
         conf = directory / "conf"
         shutil.rmtree(conf / "sasl")

@@ -6,15 +6,16 @@ Debian's package conflicts with Postfix, so its files are unpacked beside it (pa
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.postfix import Dialogue, free_ports, make_certificate
-from tests.interop.waiting import PATIENCE, until
+from tests.interop.addresses import free_ports, listens
+from tests.interop.postfix import Dialogue, make_certificate
+from tests.interop.server import Server
+from tests.interop.waiting import PATIENCE
 
 PROGRAM = "/var/cache/saslauthd-py/peers/exim4-daemon-heavy/usr/sbin/exim4"
 CONF = Path(__file__).resolve().parents[2] / "conf" / "exim"
@@ -112,24 +113,6 @@ def running(directory: Path, auth: Path) -> Iterator[Exim]:
     text = _CONFIGURATION.format(program=PROGRAM, directory=directory, port=port) + _AUTHENTICATORS.replace(f" = {SOCKET}", f" = {auth}")
     (conf / "exim.conf").write_text(text)
     command = [PROGRAM, "-C", str(conf / "exim.conf"), "-bdf"]
-    with (directory / "exim.out").open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    exim = Exim(directory, port)
-    try:
-        until(lambda: process.poll() is not None or _answers(port), "Exim listens")
-        assert process.poll() is None, (directory / "exim.out").read_text() + exim.log()
-        yield exim
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        finally:
-            process.kill()
-
-
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-            return connection.recv(4) == b"220 "
-    except ConnectionRefusedError:
-        return False
+    logs = [directory / "exim.out", *(directory / "log" / f"{kind}log" for kind in ("main", "panic"))]
+    with Server(command, lambda: listens(port), logs).serving():
+        yield Exim(directory, port)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.conftest import SEARCH_PATH
-from tests.interop.waiting import PATIENCE, until
+from tests.interop.addresses import free_ports, listens
+from tests.interop.server import Server
+from tests.interop.waiting import PATIENCE
 
 REALM = "TEST.INVALID"
 SERVICE = "host/mx.test"
@@ -53,13 +52,14 @@ kdc = FILE:{directory}/kdc.log
 """
 
 
-@dataclass(eq=False)
-class Kdc:
+class Kdc(Server):
     """Files below `directory`; a server on the same port whenever it runs."""
 
-    directory: Path
-    port: int
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (self.port,) = free_ports(1)
+        command = ["krb5kdc", "-n", "-r", REALM, "-P", str(directory / "kdc.pid")]
+        super().__init__(command, lambda: listens(self.port), [directory / "kdc.out"], self.variables)
 
     @property
     def keytab(self) -> Path:
@@ -88,46 +88,6 @@ class Kdc:
         said = self._run("kadmin.local", "-r", REALM, stdin="".join(f"{command}\n" for command in commands))
         assert "while" not in said, said  # com_err(3): "... while creating ..."
 
-    def start(self) -> None:
-        """Returns when it answers."""
-        command = ["krb5kdc", "-n", "-r", REALM, "-P", str(self.directory / "kdc.pid")]
-        with (self.directory / "kdc.out").open("ab") as out:
-            self._process = subprocess.Popen(command, env=dict(self.variables), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        until(self._answers, "the KDC listens")
-
-    def stop(self) -> None:
-        """Its port refuses connections."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.send_signal(signal.SIGCONT)
-            self._process.wait(PATIENCE)
-            self._process = None
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Until the end of the block."""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """The kernel takes connections for it, and nobody answers, until the end of the block."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self.directory / "kdc.out").read_text()
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
-
     def _run(self, program: str, *arguments: str, stdin: str = "") -> str:
         path = shutil.which(program, path=SEARCH_PATH)
         assert path is not None
@@ -140,15 +100,10 @@ class Kdc:
 @contextmanager
 def kdc(directory: Path) -> Iterator[Kdc]:
     """A new one in an empty directory of its own, running; stopped at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        made = Kdc(directory, free.getsockname()[1])
+    made = Kdc(directory)
     made.furnish()
-    made.start()
-    try:
+    with made.serving():
         yield made
-    finally:
-        made.stop()
 
 
 def system_gssapi(directory: Path) -> Path:

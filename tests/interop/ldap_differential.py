@@ -20,12 +20,12 @@ from pathlib import Path
 
 from tests.bench import stock
 from tests.interop import directory_tree as tree
+from tests.interop.addresses import free_ports
 from tests.interop.daemon import GROUP, USER, Daemon, listener, searchable
 from tests.interop.differing import Difference, summed, told_faults
 from tests.interop.ldap_differences import KINDS, Kind, Seen, kind_of
 from tests.interop.ldap_logins import USERS, Attempt, attempts
 from tests.interop.mux import exchange
-from tests.interop.postfix import free_ports
 from tests.interop.slapd import Slapd, slapd
 
 CLIENTS = 32

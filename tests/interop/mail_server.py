@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from tests.interop.addresses import free_ports, listens
 from tests.interop.certificates import ADDRESS, UNNAMED, key_of, self_signed
-from tests.interop.waiting import PATIENCE, until
+from tests.interop.server import Server
 
 PASSWORDS = {
     "alice@example.test": "pw1",
@@ -69,20 +66,17 @@ service stats {{
 """
 
 
-class MailServer:
+class MailServer(Server):
     """A running Dovecot. `ca`: what its certificate comes from; `other_ca` has nothing to do with it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port, self.tls_port = _free_ports()
+        self.port, self.tls_port = free_ports(2, UNNAMED)
         self.imap, self.imaps = f"imap://{ADDRESS}:{self.port}", f"imaps://{ADDRESS}:{self.tls_port}"
         self.imap_unnamed, self.imaps_unnamed = f"imap://{UNNAMED}:{self.port}", f"imaps://{UNNAMED}:{self.tls_port}"
         self.ca, self.other_ca = self_signed(directory / "server.pem"), self_signed(directory / "other.pem")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None
+        command = ["/usr/sbin/dovecot", "-F", "-c", str(directory / "dovecot.conf")]
+        super().__init__(command, lambda: listens(self.tls_port), [directory / "out", directory / "log"])
 
     def configure(self) -> None:
         lines = [f"{name}:{{PLAIN}}{password}::::::{_FIELDS.get(name, '')}\n" for name, password in PASSWORDS.items()]
@@ -94,54 +88,9 @@ class MailServer:
         names |= {"certificate": self.ca, "key": key_of(self.ca)}
         (self.directory / "dovecot.conf").write_text(_CONFIGURATION.format(**names))
 
-    def start(self) -> None:
-        """Returns when it greets."""
-        command = ["/usr/sbin/dovecot", "-F", "-c", str(self.directory / "dovecot.conf")]
-        with (self.directory / "out").open("ab") as out:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-        self._process = process
-        until(lambda: process.poll() is not None or self._greets(), "Dovecot listens")
-        assert process.poll() is None, (self.directory / "out").read_text() + self.log()
-
-    def stop(self) -> None:
-        """SIGTERM to all its processes, also to frozen ones; its port is closed."""
-        process, self._process = self._process, None
-        assert process is not None
-        os.killpg(process.pid, signal.SIGTERM)
-        os.killpg(process.pid, signal.SIGCONT)
-        process.wait(PATIENCE)
-        with suppress(ProcessLookupError):  # a process that talks to a client keeps the port for a while
-            os.killpg(process.pid, signal.SIGKILL)
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """SIGSTOP to all its processes: the kernel takes connections and bytes for it, and nobody answers."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.killpg(self._process.pid, signal.SIGCONT)
-
-    def log(self) -> str:
-        path = self.directory / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
     def logins(self, name: str) -> int:
         """How often it let somebody in."""
         return self.log().count(f"Login: user=<{name}>")
-
-    def _greets(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex((ADDRESS, self.tls_port)) == 0
 
 
 @contextmanager
@@ -151,18 +100,5 @@ def mail_server(directory: Path) -> Iterator[MailServer]:
     directory.chmod(0o755)
     server = MailServer(directory)
     server.configure()
-    server.start()
-    try:
+    with server.serving():
         yield server
-    finally:
-        if server.running:
-            server.stop()
-
-
-def _free_ports() -> tuple[int, int]:
-    """Of both addresses."""
-    with socket.create_server((ADDRESS, 0)) as first, socket.create_server((ADDRESS, 0)) as second:
-        ports = first.getsockname()[1], second.getsockname()[1]
-        for port in ports:
-            socket.create_server((UNNAMED, port)).close()
-        return ports

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.waiting import PATIENCE, until
+from tests.interop.addresses import free_ports, listens
+from tests.interop.server import Server
+from tests.interop.waiting import PATIENCE
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "postfix"
 MUX = "/run/saslauthd/mux"
@@ -189,16 +189,10 @@ def running(directory: Path, *, chroot: bool = False) -> Iterator[Postfix]:
 def started(directory: Path, ports: dict[str, int], mux: Path) -> Iterator[Postfix]:
     """The Postfix that `directory` has the configuration and surroundings of, listening on all its `ports`; stopped at the end."""
     conf = directory / "conf"
-    with (directory / "master.out").open("wb") as output:
-        command = [f"{DAEMONS}/master", "-c", str(conf), "-d"]
-        master = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-    try:
-        postfix = Postfix(directory, ports, mux)
-        until(lambda: master.poll() is not None or all(map(_answers, ports.values())), "Postfix listens")
-        assert master.poll() is None, (directory / "master.out").read_text() + postfix.log()
-        yield postfix
-    finally:
-        _stop(master)
+    command = [f"{DAEMONS}/master", "-c", str(conf), "-d"]
+    master = Server(command, lambda: all(map(listens, ports.values())), [directory / "master.out", directory / "mail.log"])
+    with master.serving():
+        yield Postfix(directory, ports, mux)
 
 
 def make_surroundings(directory: Path) -> None:
@@ -207,39 +201,12 @@ def make_surroundings(directory: Path) -> None:
     make_certificate(directory / "conf")
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def _moved(line: str, ports: Mapping[str, int], chroot: bool) -> str:
     """A line of master.cf: an inet service goes to its port on loopback, into the chroot or out of it; any other line stays."""
     match line.split():
         case [name, "inet", private, unprivileged, _, *rest] if not line.startswith((" ", "#")):
             return " ".join([f"127.0.0.1:{ports[name]}", "inet", private, unprivileged, "y" if chroot else "n", *rest]) + "\n"
     return line
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
-    except ConnectionRefusedError:
-        return False
-    return True
-
-
-def _stop(master: subprocess.Popen[bytes]) -> None:
-    master.terminate()
-    try:
-        master.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(master.pid, signal.SIGKILL)
-        master.wait()
-        raise
 
 
 def _make_directories(directory: Path) -> None:

@@ -71,20 +71,9 @@ def write(directory: Path, users: int, settings: Sequence[str]) -> None:
     _load(directory, users, settings)
 
 
-def started(command: list[str], standard_input: int, output: int) -> subprocess.Popen[bytes]:
-    """As the package's own user, where root starts it: a slapd that was never root can remove its socket when it ends."""
-    user = _USER if os.geteuid() == 0 else None
-    return subprocess.Popen(
-        command,
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
-        cwd="/",
-        stdin=standard_input,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+def user() -> str | None:
+    """The package's own, where root starts it: a slapd that was never root can remove its socket when it ends."""
+    return _USER if os.geteuid() == 0 else None
 
 
 def _load(directory: Path, users: int, settings: Sequence[str]) -> None:
@@ -106,9 +95,18 @@ def _load(directory: Path, users: int, settings: Sequence[str]) -> None:
     if os.geteuid() == 0:
         for path in (directory, directory / "database", directory / "server.key", configuration):
             shutil.chown(path, _USER, _USER)
-    loader = started([_LOADER, "-q", "-f", str(configuration)], subprocess.PIPE, subprocess.PIPE)
-    complaint, _ = loader.communicate("".join(tree.ldif(users)).encode(), PATIENCE)
-    assert loader.returncode == 0, complaint.decode(errors="replace")
+    loaded = subprocess.run(
+        [_LOADER, "-q", "-f", str(configuration)],
+        user=user(),
+        group=user(),
+        extra_groups=[] if user() else None,
+        cwd="/",
+        input="".join(tree.ldif(users)).encode(),
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert loaded.returncode == 0, loaded.stderr.decode(errors="replace")
 
 
 def _make_certificates(directory: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import urllib.request
@@ -17,6 +15,7 @@ from saslauthd_py.wire.monitor import Answer, Standing
 from tests.interop.daemon import PATIENCE, Daemon, Site, environment, listener, new_site
 from tests.interop.mux import NO, OK, ask
 from tests.interop.pam_machine import PamMachine, hashed, pam_machine
+from tests.interop.server import Server
 from tests.interop.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("saslauthd", "unshare")]
@@ -33,19 +32,16 @@ FIELDS = {
 
 @contextmanager
 def original(machine: PamMachine, mechanism: str) -> Iterator[Path]:
-    """saslauthd in that machine: its run directory. Its whole process group is killed, for it was seen hanging at its end."""
+    """saslauthd in that machine: its run directory. It is killed, for it was seen hanging at its end."""
     directory = machine.directory / mechanism
     directory.mkdir(mode=0o755)
     command = [*machine.prefix, "saslauthd", "-d", "-a", mechanism, "-n", "2", "-m", str(directory)]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    saslauthd = Server(command, (directory / "mux").is_socket, [directory / "log"], environment())
+    saslauthd.start()
     try:
-        until(lambda: process.poll() is not None or (directory / "mux").is_socket(), "the original listens")
-        assert process.poll() is None, (directory / "log").read_text()
         yield directory
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(PATIENCE)
+        saslauthd.kill()
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +15,8 @@ from tests.interop import postfix as private_postfix
 from tests.interop.daemon import GROUP, USER, Site
 from tests.interop.doctor_site import ALICE, LIMIT, Tree, new_tree
 from tests.interop.postfix import Postfix
+from tests.interop.server import Server
 from tests.interop.slapd import Slapd, slapd
-from tests.interop.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.peer("postfix", "openssl"), pytest.mark.root]
 
@@ -115,15 +113,12 @@ def stock(mux: Path) -> Iterator[None]:
     """The original, which takes a path from whoever has it."""
     before = mux.stat().st_ino if mux.exists() else None
     command = ["saslauthd", "-a", "getpwent", "-m", str(mux.parent), "-n", "1", "-d"]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    saslauthd = Server(command, lambda: mux.exists() and mux.stat().st_ino != before, [mux.parent / "log"])
+    saslauthd.start()
     try:
-        until(lambda: mux.exists() and mux.stat().st_ino != before, "the original has taken the path")
         yield
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(PATIENCE)
+        saslauthd.kill()
         for left in mux.parent.iterdir():
             left.unlink()
 

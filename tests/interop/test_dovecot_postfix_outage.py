@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,6 +15,7 @@ from tests.interop.daemon import Daemon, Site, new_site
 from tests.interop.dovecot_postfix import Place
 from tests.interop.outages import store_moved_away, store_overwritten
 from tests.interop.postfix import Dialogue, Postfix
+from tests.interop.server import frozen
 from tests.interop.smtp import Conversation, encoded, plain
 from tests.interop.waiting import until
 
@@ -176,21 +175,10 @@ def test_dovecot_port_25_without_logins_takes_our_own_domains_mail_while_nobody_
     daemon.start()
 
 
-def frozen(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
 def test_dovecot_daemon_frozen_is_454_by_postfix_s_own_limit_and_thawed_is_235(
     daemon: Daemon, postfix: Postfix, conversations: list[Conversation]
 ) -> None:
     """Both processes stand still: connections and requests are taken by the kernel, and nobody ever answers. Postfix waits 10 s."""
-    both = daemon.pid, daemon.front
-    for pid in both:
-        os.kill(pid, signal.SIGSTOP)
-    until(lambda: all(map(frozen, both)), "both processes stand still")
-    try:
+    with frozen(daemon.pid, daemon.front):
         assert_outage(conversations)
-    finally:
-        for pid in reversed(both):
-            os.kill(pid, signal.SIGCONT)
     assert_mended(postfix, conversations)

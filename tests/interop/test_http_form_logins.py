@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.interop.addresses import free_ports
 from tests.interop.certificates import self_signed
 from tests.interop.daemon import Daemon
 from tests.interop.ldap_load import Login, load
 from tests.interop.mux import NO, OK, ask
-from tests.interop.postfix import free_ports
 from tests.interop.remote_site import DEADLINE, LOCAL, LOCAL_PASSWORD, Keys, RemoteSite, new_remote_site
 from tests.interop.slapd import BlackHole, black_hole
 from tests.interop.web_form import PASSWORDS, TOKEN, Nginx, Page, nginx, web_page

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.addresses import free_ports
 from tests.interop.daemon import Daemon
 from tests.interop.mail_server import PASSWORDS, MailServer, mail_server
 from tests.interop.mux import NO, OK
-from tests.interop.postfix import free_ports
 from tests.interop.remote_site import Keys, RemoteSite, new_remote_site
 from tests.interop.slapd import BlackHole, black_hole
 from tests.interop.waiting import until

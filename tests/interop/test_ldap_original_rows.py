@@ -13,10 +13,10 @@ import pytest
 from saslauthd_py.secret import Secret
 from saslauthd_py.wire.saslauthd import Request, encode
 from tests.interop import directory_tree as tree
+from tests.interop.addresses import free_ports
 from tests.interop.daemon import Daemon
 from tests.interop.ldap_site import LdapSite, new_ldap_site
 from tests.interop.mux import NO, OK, exchange
-from tests.interop.postfix import free_ports
 from tests.interop.slapd import slapd
 
 pytestmark = pytest.mark.peer("slapd", "openssl")

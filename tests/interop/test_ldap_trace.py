@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.interop import directory_tree as tree
+from tests.interop.addresses import free_ports
 from tests.interop.daemon import PATIENCE, environment
 from tests.interop.ldap_site import LdapSite, new_ldap_site
-from tests.interop.postfix import free_ports
 from tests.interop.slapd import slapd
 
 pytestmark = pytest.mark.peer("slapd", "openssl")

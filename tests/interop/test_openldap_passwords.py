@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,9 @@ import pytest
 
 from saslauthd_py import passwords
 from saslauthd_py.secret import Secret
-from tests.interop.waiting import PATIENCE, until
+from tests.interop.addresses import listens
+from tests.interop.server import Server
+from tests.interop.waiting import PATIENCE
 
 pytestmark = pytest.mark.peer("slapd")
 
@@ -55,20 +56,12 @@ def slapd(records: Mapping[str, str]) -> Iterator[str]:
     ]
     (directory / "slapd.conf").write_text("\n".join(["modulepath /usr/lib/ldap", *modules, f"pidfile {directory}/pid", *databases, ""]))
     address = f"ldapi://{str(directory / 'ldapi').replace('/', '%2F')}"
-    process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-h", address, "-f", str(directory / "slapd.conf")], stderr=subprocess.PIPE)
+    command = ["/usr/sbin/slapd", "-d", "0", "-h", address, "-f", str(directory / "slapd.conf")]
     try:
-        until(lambda: process.poll() is not None or listens(directory / "ldapi"), "slapd listens")
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        yield address
+        with Server(command, lambda: listens(directory / "ldapi"), [directory / "log"]).serving():
+            yield address
     finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
         shutil.rmtree(directory)
-
-
-def listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
 
 
 def bound(address: str, name: str, secret: str) -> int:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
+from tests.interop.addresses import free_ports, listens
 from tests.interop.certificates import ADDRESS, UNNAMED, key_of, server_side
-from tests.interop.postfix import free_ports
-from tests.interop.waiting import PATIENCE, until
+from tests.interop.server import Server
+from tests.interop.waiting import PATIENCE
 
 PASSWORDS = {b"alice@example.test": b"pw1", b"bob": 'p&w=%+ "\\ ü€'.encode()}
 TOKEN = "Bearer token-of-this-daemon"
@@ -131,58 +128,18 @@ http {{
 """
 
 
-class Nginx:
+class Nginx(Server):
     """A running nginx before a page. `url`: that of the page's place there."""
 
     def __init__(self, directory: Path, certificate: Path, page: int) -> None:
-        (self.port,) = free_ports(1)
+        (self.port,) = free_ports(1, UNNAMED)
         self.url, self.unnamed_url = f"https://{ADDRESS}:{self.port}", f"https://{UNNAMED}:{self.port}"
-        self._configuration = directory / "nginx.conf"
+        configuration, log = directory / "nginx.conf", directory / "error.log"
         names = {"directory": directory, "address": ADDRESS, "unnamed": UNNAMED, "port": self.port, "page": page}
-        self._configuration.write_text(_NGINX.format(**names, certificate=certificate, key=key_of(certificate)))
-        self._error_log = directory / "error.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None
-
-    def start(self) -> None:
-        command = ["/usr/sbin/nginx", "-c", str(self._configuration), "-e", str(self._error_log)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-
-        def listens() -> bool:
-            with socket.socket() as client:
-                return client.connect_ex((ADDRESS, self.port)) == 0
-
-        until(lambda: process.poll() is not None or listens(), "nginx listens")
-        assert process.poll() is None, self._error_log.read_text()
-        self._process = process
-
-    def stop(self) -> None:
-        process, self._process = self._process, None
-        assert process is not None
-        process.terminate()
-        os.killpg(process.pid, signal.SIGCONT)
-        process.wait(PATIENCE)
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """All its processes: the kernel takes connections and bytes for it, and nobody answers."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.killpg(self._process.pid, signal.SIGCONT)
+        configuration.write_text(_NGINX.format(**names, certificate=certificate, key=key_of(certificate)))
+        super().__init__(
+            ["/usr/sbin/nginx", "-c", str(configuration), "-e", str(log)], lambda: listens(self.port), [directory / "out", log]
+        )
 
 
 @contextmanager
@@ -191,9 +148,5 @@ def nginx(directory: Path, certificate: Path, page: int) -> Iterator[Nginx]:
     directory.mkdir()
     directory.chmod(0o755)
     server = Nginx(directory, certificate, page)
-    server.start()
-    try:
+    with server.serving():
         yield server
-    finally:
-        if server.running:
-            server.stop()
