@@ -7,11 +7,12 @@ counterpart here is a note too, or, where it would change who may log in, a faul
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from saslauthd_py.config.legacy.saslauthd_lines import SWITCHES, WORDS, Lines, Note, number, read_lines, switched, word
+from saslauthd_py.config.legacy.saslauthd_left_out import left_out
+from saslauthd_py.config.legacy.saslauthd_lines import Lines, Note, number, read_lines
 from saslauthd_py.config.settings.tokens import GROUP_TOKENS, LOGIN_TOKENS
 from saslauthd_py.config.settings.values import quoted
 from saslauthd_py.secret import Secret
@@ -24,20 +25,6 @@ _DEFAULT_TIMEOUT = 5
 _MAX_TIMEOUT = 60
 _REALM = re.compile(r"%[dr1-9]")
 _PERCENT = re.compile(r"%(.?)", re.DOTALL)
-
-_NO_COUNTERPART = {
-    "ldap_deref": "aliases are never followed here",
-    "ldap_restart": "every wait has a deadline of its own here, and a connection that broke is made anew",
-    "ldap_tls_cacert_dir": "there is no such key here: put the certificates into one file and name it in ca_file",
-    "ldap_tls_cert": "the daemon has no certificate of its own: a server that asks for one must also take a password",
-    "ldap_tls_key": "the daemon has no certificate of its own",
-    "ldap_tls_ciphers": "the system's policy for TLS says which ciphers there are",
-    "ldap_debug": "`test --trace` shows the steps of a login here",
-    "ldap_authz_id": "there is no SASL bind but EXTERNAL here",
-    "ldap_id": "there is no SASL bind but EXTERNAL here",
-    "ldap_realm": "there is no SASL bind but EXTERNAL here",
-    "ldap_sasl_secprops": "there is no SASL bind but EXTERNAL here",
-}
 
 
 class SaslauthdConfError(Exception):
@@ -80,12 +67,12 @@ def read(text: str, *, whole_logins: bool = False) -> SaslauthdConf:
     if faults:
         raise SaslauthdConfError(tuple(sorted(faults, key=_place)))
     notes = tuple(sorted((*lines.notes, *conversion.notes), key=_place))
-    password = conversion.text("ldap_password") if "bind_dn" in keys else None
-    default_realm = conversion.text("ldap_default_realm") or ""
+    password = lines.text("ldap_password") if "bind_dn" in keys else None
+    default_realm = lines.text("ldap_default_realm") or ""
     if not password:
         return SaslauthdConf(keys, None, default_realm, notes)
     secret = Secret(password.encode("utf-8", "surrogateescape"))
-    return SaslauthdConf(keys, secret, default_realm, notes, conversion.line("ldap_password"))
+    return SaslauthdConf(keys, secret, default_realm, notes, lines.line("ldap_password"))
 
 
 def _place(note: Note) -> int:
@@ -98,7 +85,7 @@ class _Conversion:
     def __init__(self, lines: Lines, whole_logins: bool) -> None:
         self.notes: list[Note] = []
         self.faults: list[Note] = []
-        self._entries = lines.entries
+        self._lines = lines
         self._whole_logins = whole_logins
 
     def keys(self) -> dict[str, Any]:
@@ -109,38 +96,25 @@ class _Conversion:
         self._search(keys)
         self._group(keys)
         self._timeout(keys)
-        self._left_over()
+        self.notes += left_out(self._lines)
         return keys
 
-    def text(self, key: str) -> str | None:
-        return self._entries[key].value if key in self._entries else None
-
-    def line(self, key: str) -> int | None:
-        return self._entries[key].line if key in self._entries else None
-
-    def _on(self, key: str) -> bool:
-        value = self.text(key)
-        return value is not None and switched(value)
-
-    def _word(self, key: str) -> str:
-        return word(key, self.text(key) or WORDS[key][0])
-
     def _note(self, key: str, text: str) -> None:
-        self.notes.append(Note(self.line(key), key, text))
+        self.notes.append(Note(self._lines.line(key), key, text))
 
     def _fault(self, key: str, text: str) -> None:
-        self.faults.append(Note(self.line(key), key, text))
+        self.faults.append(Note(self._lines.line(key), key, text))
 
     def _servers(self) -> list[str]:
-        servers = re.split(r"[ ,]+", (self.text("ldap_servers") or _DEFAULT_SERVERS).strip())
+        servers = re.split(r"[ ,]+", (self._lines.text("ldap_servers") or _DEFAULT_SERVERS).strip())
         return [re.sub(r"^(ldaps?://)(?=[:/]|$)", r"\1localhost", server, flags=re.IGNORECASE) for server in servers if server]
 
     def _connection(self, keys: dict[str, Any]) -> None:
-        if self._on("ldap_start_tls"):
+        if self._lines.on("ldap_start_tls"):
             keys["start_tls"] = True
         tls = "start_tls" in keys or any(server.lower().startswith("ldaps://") for server in keys["servers"])
-        unchecked = "ldap_tls_check_peer" in self._entries and not self._on("ldap_tls_check_peer")
-        file = self.text("ldap_tls_cacert_file")
+        unchecked = "ldap_tls_check_peer" in self._lines.entries and not self._lines.on("ldap_tls_check_peer")
+        file = self._lines.text("ldap_tls_cacert_file")
         if tls and unchecked:
             keys["verify"] = False
             self._note("ldap_tls_check_peer", "no certificate was checked, and none is here: leave `verify` out to have them checked")
@@ -150,9 +124,9 @@ class _Conversion:
             self._note("ldap_tls_cacert_file", "left out: there is no TLS, or no certificate is checked")
 
     def _method(self, keys: dict[str, Any]) -> None:
-        method = _METHODS[self._word("ldap_auth_method")]
-        if self._on("ldap_use_sasl"):
-            external = (self.text("ldap_mech") or "").upper() == "EXTERNAL"
+        method = _METHODS[self._lines.word("ldap_auth_method")]
+        if self._lines.on("ldap_use_sasl"):
+            external = (self._lines.text("ldap_mech") or "").upper() == "EXTERNAL"
             over_sockets = all(server.lower().startswith("ldapi://") for server in keys["servers"])
             if method != "compare" or not external or not over_sockets:
                 self._fault("ldap_use_sasl", "users are bound by SASL, which is not done here: say no, and users bind by DN and password")
@@ -162,7 +136,7 @@ class _Conversion:
             keys["method"] = method
 
     def _bind_identity(self, keys: dict[str, Any]) -> None:
-        name, password = self.text("ldap_bind_dn"), self.text("ldap_password")
+        name, password = self._lines.text("ldap_bind_dn"), self._lines.text("ldap_password")
         if "sasl_external" in keys:
             name = None
         if name is not None and password is not None:
@@ -174,14 +148,14 @@ class _Conversion:
 
     def _search(self, keys: dict[str, Any]) -> None:
         base, written = self._template("ldap_search_base"), self._template("ldap_filter") or self._tokens("ldap_filter", _DEFAULT_FILTER)
-        attribute = self.text("ldap_password_attr")
+        attribute = self._lines.text("ldap_password_attr")
         if keys.get("method") == "template":
             keys["dn_template"] = written
             return
         keys["base"] = base or ""
-        if self._word("ldap_scope") != "sub":
-            keys["scope"] = self._word("ldap_scope")
-        if "ldap_filter" in self._entries or self._whole_logins:
+        if self._lines.word("ldap_scope") != "sub":
+            keys["scope"] = self._lines.word("ldap_scope")
+        if "ldap_filter" in self._lines.entries or self._whole_logins:
             keys["filter"] = _in_parentheses(written)
         if attribute is not None and keys.get("method") == "compare":
             keys["password_attribute"] = attribute
@@ -190,7 +164,7 @@ class _Conversion:
         group, by_filter = self._template("ldap_group_dn"), self._template("ldap_group_filter", GROUP_TOKENS)
         if group is None and by_filter is None:
             return
-        matches = self._word("ldap_group_match_method")
+        matches = self._lines.word("ldap_group_match_method")
         if matches == "attr" and group is None:
             self._note(
                 "ldap_group_filter", "without ldap_group_match_method: filter the original refused every login; here the filter is asked"
@@ -203,7 +177,7 @@ class _Conversion:
             self._group_search(keys, by_filter or "")
         else:
             keys["group_dn"] = group
-            keys["group_attribute"] = self.text("ldap_group_attr") or _DEFAULT_GROUP_ATTRIBUTE
+            keys["group_attribute"] = self._lines.text("ldap_group_attr") or _DEFAULT_GROUP_ATTRIBUTE
         if by_filter is not None and "group_dn" in keys:
             self._note("ldap_group_filter", "left out: ldap_group_match_method is attr, and the original did not look at it")
         if keys.get("method") == "template":
@@ -217,66 +191,28 @@ class _Conversion:
             base = self._template("ldap_search_base") or ""
         if base is not None:
             keys["group_base"] = base
-        if self._word("ldap_group_scope") != "sub":
-            keys["group_scope"] = self._word("ldap_group_scope")
+        if self._lines.word("ldap_group_scope") != "sub":
+            keys["group_scope"] = self._lines.word("ldap_group_scope")
 
     def _timeout(self, keys: dict[str, Any]) -> None:
-        seconds = number(self.text("ldap_timeout") or str(_DEFAULT_TIMEOUT))
+        seconds = number(self._lines.text("ldap_timeout") or str(_DEFAULT_TIMEOUT))
         if not 0 < seconds <= _MAX_TIMEOUT:
             kept = _MAX_TIMEOUT if seconds > _MAX_TIMEOUT else _DEFAULT_TIMEOUT
             self._note("ldap_timeout", f"must be 1 to {_MAX_TIMEOUT} seconds here: {kept} counts")
             seconds = kept
         if seconds != _DEFAULT_TIMEOUT:
             keys["timeout"] = f"{seconds}s"
-        limit = self.text("ldap_time_limit")
+        limit = self._lines.text("ldap_time_limit")
         if limit is not None and number(limit) != seconds:
             self._note("ldap_time_limit", f"there is one limit here for server and client, timeout: {seconds}s")
-        size = self.text("ldap_size_limit")
+        size = self._lines.text("ldap_size_limit")
         if size is not None and number(size) != 1:
             self._note(
                 "ldap_size_limit", "two entries for one login are always an error here, told as one; groups may be as many as there are"
             )
 
-    def _left_over(self) -> None:
-        for key, why in _NO_COUNTERPART.items():
-            value = self.text(key)
-            if value is None or (key in WORDS and self._word(key) == WORDS[key][0]) or (key in SWITCHES and switched(value)):
-                continue
-            self._note(key, why)
-        if self._on("ldap_referrals"):
-            self._note("ldap_referrals", "referrals are not followed here: name the servers that hold the users")
-        version = self.text("ldap_version")
-        if version is not None and number(version) != 3:
-            self._note("ldap_version", "only version 3 is spoken here")
-        if self.text("ldap_mech") is not None and not self._on("ldap_use_sasl"):
-            self._note("ldap_mech", "left out: ldap_use_sasl is not on")
-        for unused, why in self._unused():
-            if unused in self._entries:
-                self._note(unused, f"left out: it has no meaning {why}, and the original did not look at it")
-        if "ldap_default_realm" in self._entries:
-            self._note("ldap_default_realm", "is default_realm of [identity] here, for every backend, and %d has it too")
-
-    def _unused(self) -> Iterator[tuple[str, str]]:
-        """Keys that other keys make meaningless."""
-        method = self._word("ldap_auth_method")
-        if method != "custom":
-            yield "ldap_password_attr", "without ldap_auth_method: custom"
-        if method == "fastbind":
-            yield "ldap_scope", "with ldap_auth_method: fastbind"
-        grouped = {"ldap_group_dn", "ldap_group_filter"} & self._entries.keys()
-        by_filter = self._word("ldap_group_match_method") == "filter" or grouped == {"ldap_group_filter"}
-        if not grouped:
-            yield "ldap_group_match_method", "without a group"
-        if not grouped or not by_filter:
-            yield "ldap_group_search_base", "without a group filter that is asked"
-            yield "ldap_group_scope", "without a group filter that is asked"
-        if not grouped or by_filter:
-            yield "ldap_group_attr", "without an ldap_group_dn that is looked at"
-        if by_filter:
-            yield "ldap_group_dn", "beside a group filter"
-
     def _template(self, key: str, known: frozenset[str] = LOGIN_TOKENS) -> str | None:
-        value = self.text(key)
+        value = self._lines.text(key)
         return None if value is None else self._tokens(key, value, known)
 
     def _tokens(self, key: str, text: str, known: frozenset[str] = LOGIN_TOKENS) -> str:
@@ -290,7 +226,7 @@ class _Conversion:
             self._note(key, f"{quoted(token[0])} meant nothing to the original, which left it out, as is done here")
             return ""
 
-        if "%u" in text and not self._whole_logins and key in self._entries:
+        if "%u" in text and not self._whole_logins and key in self._lines.entries:
             self._note(key, "%u is %U now, the local part: what Postfix and Cyrus IMAP send; write %u for clients that send whole names")
         if _REALM.search(text):
             self._note(key, "a login without a realm is refused here, where the original put nothing in its place; %d is the realm, too")

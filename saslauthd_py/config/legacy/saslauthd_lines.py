@@ -91,6 +91,22 @@ class Lines:
     notes: tuple[Note, ...]
     faults: tuple[Note, ...]
 
+    def text(self, key: str) -> str | None:
+        """The value as it is written."""
+        return self.entries[key].value if key in self.entries else None
+
+    def line(self, key: str) -> int | None:
+        return self.entries[key].line if key in self.entries else None
+
+    def on(self, key: str) -> bool:
+        """A switch; one that is not there is off."""
+        value = self.text(key)
+        return value is not None and switched(value)
+
+    def word(self, key: str) -> str:
+        """The word of a key in WORDS; where it is not there, the default."""
+        return word(key, self.text(key) or WORDS[key][0])
+
 
 def read_lines(text: str) -> Lines:
     """The entries of a file. A key that is there twice has its last value, as in the original."""
