@@ -124,7 +124,7 @@ async def test_d6_pretending_does_the_work_that_most_lines_ask_for(path: Path, m
 
 async def test_d6_pretending_falls_back_where_the_common_hash_cannot_be_made(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with backend(path) as it:
-        it._decoy = Encoding("sha512crypt", "broken")
+        it._usual.decoy = Encoding("sha512crypt", "broken")
         await it.pretend(Secret(b"x"))
         await it.pretend(Secret(b"x"))
     assert caplog.text.count("no work like that of the common hash") == 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,13 +15,14 @@ from typing import TypeVar
 
 import trio
 
-from saslauthd_py import identity, keying, password_lines, passwords
+from saslauthd_py import identity, keying, password_lines
 from saslauthd_py.backend import Attempt, BackendBusy, KeysFound
 from saslauthd_py.backends.passwd_file import index, keyless
 from saslauthd_py.backends.passwd_file.files import REALM, Files, WatchedFile
 from saslauthd_py.backends.passwd_file.index import LARGEST, NO_ACCOUNTS, Index, Line
+from saslauthd_py.backends.passwd_file.usual import Usual
 from saslauthd_py.config.settings import PasswdFileSettings
-from saslauthd_py.credential import Credential, Encoding, Kind
+from saslauthd_py.credential import Credential, Kind
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import Identity, InvalidIdentity, Key
 from saslauthd_py.keying import Salts
@@ -71,8 +71,7 @@ class PasswdFileBackend:
         self._nursery = nursery
         self._changes = Changes()
         self._warned = False
-        self._decoy = _decoy(None)
-        self._profiles: Counter[str] = Counter()
+        self._usual = Usual()
         self._key: Secret = settings.decoy_key or Secret(os.urandom(32))
         self._files = Files(settings.path, self._watch, self._dropped)
         if not self._files.per_realm:
@@ -118,18 +117,18 @@ class PasswdFileBackend:
     async def pretend(self, secret: Secret) -> None:
         """As `Backend.pretend`: the kind of hash that most lines of the files in use have."""
         try:
-            await self._hashing.verify(self._decoy, secret)
+            await self._hashing.verify(self._usual.decoy, secret)
         except BrokenRecord as error:  # an outage for unknown accounts alone would tell who is known
             _logger.warning("%s: no work like that of the common hash can be done here: %s", self._settings.path, error)
-            self._decoy = _decoy(None)
-            await self._hashing.verify(self._decoy, secret)
+            self._usual.give_up_decoy()
+            await self._hashing.verify(self._usual.decoy, secret)
 
     async def find_keys(self, name: Identity, function: Hash) -> KeysFound | Rejected | UnknownUser | Unavailable:
         """As `Keyed.find_keys`. Where most lines are clear text, an account without keys costs what deriving theirs does (rule D6)."""
         if self._settings.decoy_key is None:
             return Unavailable(f"{self._settings.path}: {_NO_KEY}")
         told = await self._by_line(name, lambda login, line: self._keys(login, line, function), judges=False)
-        if isinstance(told, Rejected | UnknownUser) and self._profiles["plain"] > sum(self._rounds(function).values()):
+        if isinstance(told, Rejected | UnknownUser) and self._usual.derived(function):
             decoy = self.decoy(name, function)
             await self._hashing.derive(function, _NOBODYS, decoy.salt, decoy.rounds)
         return told
@@ -238,16 +237,7 @@ class PasswdFileBackend:
         return Unavailable(f"{self._path(login.realm)}:{line.number}: {fault}")
 
     def _salts(self, function: Hash) -> Salts:
-        """With the rounds that most lines show: where most are clear text, a line with others' keys changes nothing for them."""
-        shown = self._rounds(function)
-        shown[keying.ROUNDS] += self._profiles["plain"]
-        return Salts(self._key, min(shown, key=lambda rounds: (-shown[rounds], rounds)))
-
-    def _rounds(self, function: Hash) -> Counter[int]:
-        beginning = f"{keying.scheme(function)} rounds="
-        return Counter(
-            {int(profile.removeprefix(beginning)): many for profile, many in self._profiles.items() if profile.startswith(beginning)}
-        )
+        return Salts(self._key, self._usual.rounds(function))
 
     def _path(self, realm: str) -> str:
         return self._settings.path.replace(REALM, realm)
@@ -267,7 +257,7 @@ class PasswdFileBackend:
     def _published(self, realm: str, file: WatchedFile, changed: Changed) -> None:
         self._changes.count(None if changed is None else {identity.account(self._confirmed(realm, name)) for name in changed})
         self._files.trim(file)
-        self._count_hashes()
+        self._usual.count(one.found.profiles for one in self._files.watched() if isinstance(one.found, Index))
         if file.exposed and not self._warned and isinstance(file.found, Index) and file.found.profiles:
             self._warned = True
             path = file.source.path
@@ -278,15 +268,6 @@ class PasswdFileBackend:
         self._changes.count(file.asked)
         file.asked = set()
 
-    def _count_hashes(self) -> None:
-        profiles: Counter[str] = Counter()
-        for file in self._files.watched():
-            if isinstance(file.found, Index):
-                profiles += file.found.profiles
-        if profiles:
-            self._profiles = profiles
-            self._decoy = _decoy(profiles.most_common(1)[0][0])
-
 
 def _is_same(one: Line, other: Line) -> bool:
     """Wherever in the file it stands."""
@@ -295,7 +276,3 @@ def _is_same(one: Line, other: Line) -> bool:
 
 def _ends_with_a_line(text: bytes) -> bool:
     return text.endswith(b"\n")
-
-
-def _decoy(profile: str | None) -> Encoding:
-    return passwords.decoy(profile or passwords.cost_to_make(passwords.DEFAULT_SCHEME).profile)
