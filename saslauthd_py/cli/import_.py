@@ -17,7 +17,7 @@ from saslauthd_py.cli.report import Fields, Record, counted
 from saslauthd_py.cli.user import place
 from saslauthd_py.cli.user.place import Place
 from saslauthd_py.identity import Identity
-from saslauthd_py.store.staging import OnConflict
+from saslauthd_py.store.merging import OnConflict
 from saslauthd_py.transfer import importing, keyless, ldif
 from saslauthd_py.transfer.formats import BadFile, Format
 from saslauthd_py.transfer.importing import Imported, Order

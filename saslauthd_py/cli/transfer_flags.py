@@ -10,7 +10,7 @@ from saslauthd_py.cli.user.flags import takes_store
 
 FORMATS = ("sasldb", "passwd-file", "htpasswd", "shadow", "ldif", "jsonl")
 ON_CONFLICT = ("fail", "skip", "replace")
-"""Those of `store.staging.OnConflict`, for a help text that does not import SQLite; a test compares them."""
+"""Those of `store.merging.OnConflict`, for a help text that does not import SQLite; a test compares them."""
 
 _MOST_LISTED = 100
 

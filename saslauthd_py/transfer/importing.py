@@ -13,7 +13,8 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.keying import Salts
 from saslauthd_py.secret import Secret
 from saslauthd_py.store import migrations, staging
-from saslauthd_py.store.staging import Name, OnConflict, Staging, Wanted, Written
+from saslauthd_py.store.merging import Name, OnConflict, Wanted, Written
+from saslauthd_py.store.staging import Staging
 from saslauthd_py.store.store import Store
 from saslauthd_py.transfer import processes
 from saslauthd_py.transfer.converting import Complaint, Converter

@@ -16,7 +16,7 @@ from saslauthd_py.cli import import_, transfer_flags
 from saslauthd_py.credential import Encoding
 from saslauthd_py.passwords import SCRAM_SCHEMES
 from saslauthd_py.secret import Secret
-from saslauthd_py.store.staging import OnConflict
+from saslauthd_py.store.merging import OnConflict
 from saslauthd_py.transfer import converting, processes
 from tests.cli.commands import Outcome, forked
 from tests.cli.sites import OWNER, Site

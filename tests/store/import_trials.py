@@ -8,7 +8,7 @@ from saslauthd_py.credential import Encoding
 from saslauthd_py.identity import Identity
 from saslauthd_py.store import staging
 from saslauthd_py.store.incoming import Incoming, IncomingSecret, row_list
-from saslauthd_py.store.staging import Wanted
+from saslauthd_py.store.merging import Wanted
 
 HASH = Encoding("argon2id", "$argon2id$v=19$m=8,t=1,p=1$YmVuY2hpbmdiZW5jaGluZw$E+qBBX3+DI0e+N48K55cfw")
 

@@ -16,11 +16,11 @@ from saslauthd_py.credential import Credential, Encoding, Kind, Restrictions
 from saslauthd_py.identity import Identity, split
 from saslauthd_py.passwords import BrokenRecord
 from saslauthd_py.secret import Secret
-from saslauthd_py.store import changes, staging, usage
+from saslauthd_py.store import changes, merging, staging, usage
 from saslauthd_py.store.errors import BusyStore, NewerStore, StoreError
 from saslauthd_py.store.incoming import Incoming, IncomingSecret, row_list
+from saslauthd_py.store.merging import Name, OnConflict, Wanted, Written
 from saslauthd_py.store.model import NewSecret
-from saslauthd_py.store.staging import Name, OnConflict, Wanted, Written
 from saslauthd_py.store.store import SETTLE, Store
 from saslauthd_py.store.watch import Watch
 
@@ -305,7 +305,7 @@ def test_f4_newer_schema_is_left_alone(path: str, store: Store) -> None:
 
 def test_f1_failure_in_the_middle_rolls_everything_back(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = schema_of(there), main(there)
-    monkeypatch.setattr(staging, "_ADD_ENCODINGS", "INSERT INTO nowhere VALUES (1)")
+    monkeypatch.setattr(merging, "_ADD_ENCODINGS", "INSERT INTO nowhere VALUES (1)")
     with pytest.raises(StoreError, match="no such table"):
         imported(there, one(ALICE, OTHER), one("bob"), wanted=Wanted(OnConflict.REPLACE, whole=True), tell=lambda *_: None)
     assert (schema_of(there), main(there)) == before

@@ -18,8 +18,8 @@ from saslauthd_py.identity import Identity, InvalidIdentity, key
 from saslauthd_py.secret import Secret
 from saslauthd_py.store import snapshot, staging
 from saslauthd_py.store.incoming import Incoming, IncomingSecret, row_list
+from saslauthd_py.store.merging import OnConflict, Wanted
 from saslauthd_py.store.snapshot import Whole
-from saslauthd_py.store.staging import OnConflict, Wanted
 from saslauthd_py.store.store import Store
 from saslauthd_py.transfer import jsonl
 from saslauthd_py.transfer.converting import Converter, Task
