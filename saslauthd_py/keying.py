@@ -23,8 +23,13 @@ ROUNDS = 100_000
 MOST_ROUNDS = 10_000_000
 """Of stored keys: a client would compute for seconds, and so would we for a further secret of the account (rule D11)."""
 
+NO_DECOY_KEY = "SCRAM needs a key for the salts of unknown names: set decoy_key_file"
+"""What keeps SCRAM from files that have no such key of their own."""
+
 MOST_COUNTED = 1000
 """Accounts without keys that are counted one by one."""
+
+_NOBODYS = Secret(b"nobody's")
 
 Derive = Callable[[Hash, Secret, bytes, int], Awaitable[Keys]]
 """`hashing.Hashing.derive`."""
@@ -139,6 +144,11 @@ async def find(account: str, credentials: Sequence[Credential], function: Hash, 
     if broken is not None and not found:
         raise broken
     return keys.gather(found) if found else None
+
+
+async def pretend(decoy: AccountKeys, function: Hash, derive: Derive) -> None:
+    """Spend what deriving the keys of an account costs that has shown this, of clear text (rule D6)."""
+    await derive(function, _NOBODYS, decoy.salt, decoy.rounds)
 
 
 def missing(credential: Credential, credentials: Sequence[Credential]) -> tuple[Hash, ...]:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from saslauthd_py import privileges
 from saslauthd_py.cli.exits import CommandFailed, Exit, code_of, line_of
+from saslauthd_py.setup import files
 from saslauthd_py.store import access
 
 Write = Callable[[BinaryIO], int]
@@ -42,7 +43,7 @@ def write(name: str, store: str, content: Write) -> int:
             number = _as_owner(name, file, store, content) if os.geteuid() == 0 else _told(name, file, content)
             os.fsync(descriptor)
         os.replace(fresh, name)
-        _sync(directory)
+        files.sync_directory(directory)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(fresh)
@@ -89,11 +90,3 @@ def _outcome(name: str, file: BinaryIO, store: str, content: Write, parent: int)
         return 0, _told(name, file, content)
     except (Exception, KeyboardInterrupt) as error:
         return code_of(error), line_of(error)
-
-
-def _sync(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

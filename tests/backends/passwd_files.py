@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from saslauthd_py.backend import Attempt, BackendBusy
+from saslauthd_py.backend import Attempt
 from saslauthd_py.backends.passwd_file import PasswdFileBackend
 from saslauthd_py.config.settings import PasswdFileSettings
 from saslauthd_py.hashing import Hashing
@@ -49,14 +49,3 @@ async def backend(path: Path | str, **keys: Any) -> AsyncIterator[PasswdFileBack
 
 async def ask(it: PasswdFileBackend, secret: str = RIGHT, name: Identity = ALICE) -> Verdict:
     return await it.verify_password(Attempt(name, Secret(secret.encode()), "smtp"))
-
-
-async def settled(it: PasswdFileBackend) -> list[str] | None:
-    """What `changes` says as soon as no file is being read."""
-    while True:
-        try:
-            changed = it.changes()
-        except BackendBusy:
-            await trio.sleep(0.01)
-        else:
-            return None if changed is None else sorted(changed)

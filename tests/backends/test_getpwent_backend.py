@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import trio
 
 from saslauthd_py.backend import Attempt
 from saslauthd_py.backends.getpwent import GetpwentBackend
@@ -11,24 +10,9 @@ from saslauthd_py.config.settings import GetpwentSettings
 from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
-from saslauthd_py.wire.monitor import Answer, Call, Refusal, Stage, Standing
-from saslauthd_py.workers import WorkerFailed, Workers
-
-
-class Scripted(Workers):
-    """One answer, for ever."""
-
-    def __init__(self, answer: Answer | WorkerFailed) -> None:
-        super().__init__("nis", lambda _: None)
-        self.answer = answer
-        self.calls: list[Call] = []
-
-    async def call(self, call: Call) -> Answer:
-        self.calls.append(call)
-        await trio.lowlevel.checkpoint()
-        if isinstance(self.answer, WorkerFailed):
-            raise self.answer
-        return self.answer
+from saslauthd_py.wire.monitor import Answer, Refusal, Stage, Standing
+from saslauthd_py.workers import WorkerFailed
+from tests.backends.scripted_workers import Scripted
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import FINAL_REASONS, Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 from saslauthd_py.wire.monitor import Answer, Call, Refusal, Stage, decode, encode
-from saslauthd_py.workers import WorkerFailed, Workers
+from saslauthd_py.workers import WorkerFailed
+from tests.backends.scripted_workers import Scripted
 
 HEADER = Path("/usr/include/security/_pam_types.h")
 ALICE = Attempt(Identity("alice"), Secret(b"pw1"), "smtp")
@@ -34,23 +35,6 @@ LOCKED = Rejected(Reason.LOCKED)
 DISABLED = Rejected(Reason.DISABLED)
 EXPIRED = Rejected(Reason.EXPIRED)
 OUTAGE = None
-
-
-class Scripted(Workers):
-    """Answers in turn; the last one again and again."""
-
-    def __init__(self, *answers: Answer | WorkerFailed) -> None:
-        super().__init__("system", lambda _: None)
-        self.answers = list(answers)
-        self.calls: list[Call] = []
-
-    async def call(self, call: Call) -> Answer:
-        self.calls.append(call)
-        await trio.lowlevel.checkpoint()
-        said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(said, WorkerFailed):
-            raise said
-        return said
 
 
 def backend(*answers: Answer | WorkerFailed, **settings: Any) -> tuple[PamBackend, Scripted]:

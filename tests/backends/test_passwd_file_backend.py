@@ -24,7 +24,8 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
 from saslauthd_py.watching import reading, watched
-from tests.backends.passwd_files import ALICE, BOB, ask, backend, line, settled, sha, written
+from tests.backends.passwd_files import ALICE, BOB, ask, backend, line, sha, written
+from tests.backends.settling import settled
 
 
 @pytest.fixture

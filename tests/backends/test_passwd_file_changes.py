@@ -28,7 +28,8 @@ from saslauthd_py.secret import Secret
 from saslauthd_py.stamps import Stamp
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 from saslauthd_py.watching import reading, watched
-from tests.backends.passwd_files import ALICE, BOB, ask, backend, line, settled, written
+from tests.backends.passwd_files import ALICE, BOB, ask, backend, line, written
+from tests.backends.settling import settled
 
 ALICE_1, ALICE_2, BOB_1 = line("alice@example.test", "pw1"), line("alice@example.test", "pw2"), line("bob@example.test", "pw1")
 WRONG = Rejected(Reason.WRONG_SECRET)

@@ -28,6 +28,7 @@ from saslauthd_py.secret import Secret
 from saslauthd_py.stamps import Stamp
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 from saslauthd_py.watching import reading, watched
+from tests.backends.settling import settled
 from tests.interop.daemon import searchable
 from tests.sasldb.sasldbs import PAGE, Record, hash_page, key, meta, remove_user, set_password
 
@@ -62,17 +63,6 @@ async def backend(path: Path | str, **keys: Any) -> AsyncIterator[SasldbBackend]
 
 async def ask(it: SasldbBackend, secret: bytes = b"pw1", name: Identity = ALICE) -> Verdict:
     return await it.verify_password(Attempt(name, Secret(secret), "smtp"))
-
-
-async def settled(it: SasldbBackend) -> list[str] | None:
-    """What `changes` says as soon as the file is not being read."""
-    while True:
-        try:
-            changed = it.changes()
-        except BackendBusy:
-            await trio.sleep(0.01)
-        else:
-            return None if changed is None else sorted(changed)
 
 
 async def test_right_wrong_and_unknown(path: Path) -> None:

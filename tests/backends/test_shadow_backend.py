@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import trio
 
 from saslauthd_py.backend import Attempt
 from saslauthd_py.backends.shadow import ShadowBackend
@@ -17,27 +16,12 @@ from saslauthd_py.monitor.accounts import is_login
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 from saslauthd_py.wire.monitor import Answer, Call, Refusal, Stage, Standing, decode, encode
-from saslauthd_py.workers import WorkerFailed, Workers
+from saslauthd_py.workers import WorkerFailed
+from tests.backends.scripted_workers import Scripted
 
 ALICE = Attempt(Identity("alice"), Secret(b"pw1"), "smtp")
 RIGHT = Answer(0, Stage.SHADOW, Standing.RIGHT, account=b"alice")
 DAY = 86400
-
-
-class Scripted(Workers):
-    """One answer, for ever."""
-
-    def __init__(self, answer: Answer | WorkerFailed) -> None:
-        super().__init__("system", lambda _: None)
-        self.answer = answer
-        self.calls: list[Call] = []
-
-    async def call(self, call: Call) -> Answer:
-        self.calls.append(call)
-        await trio.lowlevel.checkpoint()
-        if isinstance(self.answer, WorkerFailed):
-            raise self.answer
-        return self.answer
 
 
 async def judged(answer: Answer | WorkerFailed, attempt: Attempt = ALICE, **settings: Any) -> tuple[Verdict, list[Call]]:

@@ -41,10 +41,6 @@ _logger = logging.getLogger(__name__)
 _NUMBER = 1
 """Of the one secret that a line has."""
 
-_NOBODYS = Secret(b"nobody's")
-
-_NO_KEY = "SCRAM needs a key for the salts of unknown names: set decoy_key_file"
-
 _Told = TypeVar("_Told")
 
 
@@ -126,11 +122,10 @@ class PasswdFileBackend:
     async def find_keys(self, name: Identity, function: Hash) -> KeysFound | Rejected | UnknownUser | Unavailable:
         """As `Keyed.find_keys`. Where most lines are clear text, an account without keys costs what deriving theirs does (rule D6)."""
         if self._settings.decoy_key is None:
-            return Unavailable(f"{self._settings.path}: {_NO_KEY}")
+            return Unavailable(f"{self._settings.path}: {keying.NO_DECOY_KEY}")
         told = await self._by_line(name, lambda login, line: self._keys(login, line, function), judges=False)
         if isinstance(told, Rejected | UnknownUser) and self._usual.derived(function):
-            decoy = self.decoy(name, function)
-            await self._hashing.derive(function, _NOBODYS, decoy.salt, decoy.rounds)
+            await keying.pretend(self.decoy(name, function), function, self._hashing.derive)
         return told
 
     async def find_account(self, name: Identity) -> Verdict:
@@ -144,7 +139,7 @@ class PasswdFileBackend:
     def lack(self, function: Hash) -> str:
         """As `Keyed.lack`. Files for each realm cannot all be counted: a realm makes itself known by its logins."""
         if self._settings.decoy_key is None:
-            return _NO_KEY
+            return keying.NO_DECOY_KEY
         path = self._settings.path
         if self._files.per_realm:
             return f"{path}: nobody can count the accounts of every realm; if all have keys, name the mechanisms at the listener"

@@ -44,10 +44,6 @@ _logger = logging.getLogger(__name__)
 _NUMBER = 1
 """Of the one secret that an account has."""
 
-_NOBODYS = Secret(b"nobody's")
-
-_NO_KEY = "SCRAM needs a key for the salts of unknown names: set decoy_key_file"
-
 _Told = TypeVar("_Told")
 
 
@@ -116,11 +112,10 @@ class SasldbBackend:
     async def find_keys(self, name: Identity, function: Hash) -> KeysFound | Rejected | UnknownUser | Unavailable:
         """As `Keyed.find_keys`. Keys are derived of the password, so an account without them costs what deriving does (rule D6)."""
         if self._settings.decoy_key is None:
-            return Unavailable(f"{self._settings.path}: {_NO_KEY}")
+            return Unavailable(f"{self._settings.path}: {keying.NO_DECOY_KEY}")
         told = await self._by_record(name, lambda login, account: self._keys(login, account, function), judges=False)
         if isinstance(told, Rejected | UnknownUser):
-            decoy = self.decoy(name, function)
-            await self._hashing.derive(function, _NOBODYS, decoy.salt, decoy.rounds)
+            await keying.pretend(self.decoy(name, function), function, self._hashing.derive)
         return told
 
     async def find_account(self, name: Identity) -> Verdict:
@@ -134,7 +129,7 @@ class SasldbBackend:
     def lack(self, function: Hash) -> str:
         """As `Keyed.lack`."""
         if self._settings.decoy_key is None:
-            return _NO_KEY
+            return keying.NO_DECOY_KEY
         self._file.unchanged()
         found = self._file.found
         if isinstance(found, Index):
