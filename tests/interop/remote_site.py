@@ -39,7 +39,7 @@ deadline = "{deadline:g}s"
 
 [log]
 to = "stderr"
-level = "debug"
+level = "{level}"
 
 [control]
 path = "{site.control}"
@@ -69,9 +69,10 @@ ignore_realm = true
 
 @dataclass(frozen=True, slots=True)
 class RemoteSite:
-    """A site with a listener for each way."""
+    """A site with a listener for each way. `level`: what its log has."""
 
     site: Site
+    level: str
 
     def mux(self, way: str) -> Path:
         """Where this way's listener is."""
@@ -86,15 +87,19 @@ class RemoteSite:
             shutil.chown(path, USER, GROUP)
         return path
 
-    def ask(self, way: str, name: str, password: str) -> bytes:
+    def ask(self, way: str, name: str, password: str, service: str = "smtp") -> bytes:
         """A login, as libsasl sends it."""
-        return ask(self.mux(way), name, password)
+        return ask(self.mux(way), name, password, service)
 
     @contextmanager
     def serving(self, ways: Mapping[str, Keys]) -> Iterator[Daemon]:
-        """The daemon, ready, until the end of the block."""
+        """The daemon, ready, until the end of the block. LOCAL is in its store."""
         muxes = (self.site.mux, *map(self.mux, ways))
-        text = "\n".join(map(listener, muxes)) + "\n" + _HEAD.format(site=self.site, user=USER, group=GROUP, deadline=DEADLINE)
+        text = (
+            "\n".join(map(listener, muxes))
+            + "\n"
+            + _HEAD.format(site=self.site, user=USER, group=GROUP, deadline=DEADLINE, level=self.level)
+        )
         for way, keys in ways.items():
             lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in keys.items())
             text += _WAY.format(name=way, keys=lines, mux=self.mux(way))
@@ -108,4 +113,4 @@ class RemoteSite:
 def new_remote_site(machine: Path) -> Iterator[RemoteSite]:
     """A site in a directory of its own."""
     with new_site(machine) as site:
-        yield RemoteSite(site)
+        yield RemoteSite(site, "debug")

@@ -115,7 +115,7 @@ def served(machine: Path) -> Iterator[tuple[LdapSite, Daemon]]:
         for name, lines in FILES.items():
             kept = dict(line.split(": ", 1) for line in (*_BEFORE, *lines))
             text = "".join(f"{key}: {value}\n" for key, value in kept.items()).format(server=server, dead=dead)
-            files[name] = {"saslauthd_conf": str(site.private(f"{name}.conf", text))}
+            files[name] = {"type": "ldap", "saslauthd_conf": str(site.private(f"{name}.conf", text))}
         with site.serving(files) as daemon:
             yield site, daemon
 

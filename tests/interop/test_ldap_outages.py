@@ -17,8 +17,9 @@ from saslauthd_py.control import client
 from tests.interop import directory_tree as tree
 from tests.interop.daemon import Daemon
 from tests.interop.ldap_load import Load, Login, load
-from tests.interop.ldap_site import DEADLINE, LOCAL, Keys, LdapSite, new_ldap_site
+from tests.interop.ldap_site import LOCAL, LdapSite, new_ldap_site
 from tests.interop.mux import NO, OK, ask
+from tests.interop.remote_site import DEADLINE, Keys
 from tests.interop.slapd import Slapd, black_hole, slapd
 from tests.interop.waiting import until
 

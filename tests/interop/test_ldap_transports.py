@@ -11,8 +11,9 @@ import pytest
 from tests.interop import directory_tree as tree
 from tests.interop.addresses import free_ports
 from tests.interop.daemon import Daemon
-from tests.interop.ldap_site import Keys, LdapSite, new_ldap_site
+from tests.interop.ldap_site import LdapSite, new_ldap_site
 from tests.interop.mux import NO, OK
+from tests.interop.remote_site import Keys
 from tests.interop.slapd import BlackHole, Slapd, black_hole, slapd
 
 pytestmark = pytest.mark.peer("slapd", "openssl")
