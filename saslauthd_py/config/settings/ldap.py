@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Set as AbstractSet
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, ValidationInfo, field_validator
+from pydantic import Field, StrictBool, StrictInt, ValidationInfo, field_validator
 
 from saslauthd_py.config.settings.backend import BackendSettings
 from saslauthd_py.config.settings.ldap_server import LdapServer, LdapServers
+from saslauthd_py.config.settings.ldap_values import Attribute, EntryName, GroupTemplate, LoginTemplate
 from saslauthd_py.config.settings.login import drops_realm
 from saslauthd_py.config.settings.secret import SecretKey
-from saslauthd_py.config.settings.tokens import (
-    GROUP_TOKENS,
-    LOCAL_TOKENS,
-    LOGIN_TOKENS,
-    REALM_TOKENS,
-    UnknownToken,
-    letters,
-    split_tokens,
-    tells_realms_apart,
-)
+from saslauthd_py.config.settings.tokens import LOCAL_TOKENS, REALM_TOKENS, letters, tells_realms_apart
 from saslauthd_py.config.settings.values import AbsolutePath, Duration, quoted, refused
 
 MEMBER_OF = "memberof"
 """The attribute, in lower case, that stands in the user's entry and holds its groups; any other stands in the group's."""
 
-_MAX_TEMPLATE = 4096
-_ATTRIBUTE = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-z0-9-]+)*")
-
 _SEARCHES = ("bind", "compare")
-
-
-def _name(name: str) -> str:
-    if not name.strip() or not name.isprintable() or len(name) > _MAX_TEMPLATE:
-        raise refused(f"must be the name of an entry, such as {quoted('cn=mail,dc=example,dc=org')}, not {quoted(name)}")
-    return name
-
-
-def _attribute(name: str) -> str:
-    if not _ATTRIBUTE.fullmatch(name):
-        raise refused(f"must be the name of an attribute, such as {quoted('member')}, not {quoted(name)}")
-    return name
-
-
-def _tokens_of(text: str, known: AbstractSet[str]) -> str:
-    if len(text) > _MAX_TEMPLATE:
-        raise refused(f"must have {_MAX_TEMPLATE} characters at most")
-    try:
-        split_tokens(text, known)
-    except UnknownToken as error:
-        raise refused(str(error)) from None
-    return text
-
-
-def _of_login(text: str) -> str:
-    return _tokens_of(text, LOGIN_TOKENS)
-
-
-def _of_group(text: str) -> str:
-    return _tokens_of(text, GROUP_TOKENS)
-
-
-Attribute = Annotated[str, AfterValidator(_attribute)]
-"""An attribute description (RFC 4512 section 2.5)."""
-
-LoginTemplate = Annotated[str, AfterValidator(_of_login)]
-"""A filter or a DN with the tokens of a login. What else is wrong with it says whoever parses it."""
-
-GroupTemplate = Annotated[str, AfterValidator(_of_group)]
-"""The same, where the user's DN is known too."""
 
 
 class LdapSettings(BackendSettings):
@@ -95,9 +42,7 @@ class LdapSettings(BackendSettings):
     )
     sasl_external: StrictBool = Field(False, description="Search as the daemon's own user: SASL EXTERNAL, over ldapi:// alone.")
     password: SecretKey = Field(None, description="The password of bind_dn.")
-    bind_dn: Annotated[str, AfterValidator(_name)] | None = Field(
-        None, validate_default=True, description="Who searches; default: nobody, anonymously."
-    )
+    bind_dn: EntryName | None = Field(None, validate_default=True, description="Who searches; default: nobody, anonymously.")
     base: LoginTemplate | None = Field(None, validate_default=True, description='The entry below which users are searched; "": the root.')
     scope: Literal["sub", "one", "base"] = Field("sub", description='How deep below base: "sub" (all), "one" level or the "base" itself.')
     filter: LoginTemplate = Field(
