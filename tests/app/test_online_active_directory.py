@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import ldap3
 import pytest
 
 from saslauthd_py.app.online.asking import asked
 from saslauthd_py.app.online.findings import Outcome, Said
 from saslauthd_py.config.settings import LdapSettings
 from saslauthd_py.wire.ldap import ResultCode
+
+if TYPE_CHECKING:
+    import ldap3
 
 GROUP = "CN=Mail,OU=Groups,DC=ad,DC=example,DC=org"
 NO_ATTRIBUTE = "x-no-such-attribute"
@@ -46,7 +48,7 @@ class Controller:
 def found(controller: Controller, **keys: object) -> list[Said]:
     settings = {"bind_dn": "CN=s", "password": "x", "base": "OU=Staff", "group_dn": GROUP, "group_attribute": "member", **keys}
     validated = LdapSettings.model_validate({"type": "ldap", "servers": ["ldaps://dc1.ad.example.org"], **settings})
-    return list(asked(cast(ldap3.Connection, controller), validated))
+    return list(asked(cast("ldap3.Connection", controller), validated))
 
 
 def test_group_that_shows_its_members() -> None:
