@@ -79,11 +79,14 @@ def render(template: str, identity: Identity) -> Identity:
 
     A part is filled, never parsed again, so no name can move into the other part. Raises InvalidIdentity where a part gets too long.
     """
-    if template == WHOLE:
-        return identity
-    parts = {"local": identity.local, "realm": identity.realm}
-    local, realm = _formats(template)
-    return Identity(local % parts, realm % parts)
+    return identity if template == WHOLE else _rendered(template, identity.local, identity.realm)
+
+
+@lru_cache(maxsize=256)
+def _rendered(template: str, local: str, realm: str) -> Identity:  # three times a login: enough for those that are under way
+    parts = {"local": local, "realm": realm}
+    for_local, for_realm = _formats(template)
+    return Identity(for_local % parts, for_realm % parts)
 
 
 @lru_cache(maxsize=64)
