@@ -337,21 +337,20 @@ def test_what_the_store_could_not_hold_or_nobody_verify_is_refused(secrets: tupl
 def test_f1_kill_9_of_an_import_leaves_the_store_as_it_was_or_with_all_of_it(there: str, environment: dict[str, str]) -> None:
     script = str(Path(__file__).with_name("import_trials.py"))
     chance = random.Random(4711)  # noqa: S311 - where to kill, not a secret
-    counts = set()
     for trial in range(8):
-        with subprocess.Popen([sys.executable, script, there], env=environment, stdout=subprocess.PIPE) as process:
+        steps = chance.randrange(1, 300) if trial % 2 else 0  # of the 370 thousand that the writing takes
+        with subprocess.Popen([sys.executable, script, there, str(steps)], env=environment, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
-            time.sleep(chance.uniform(0, 0.05) if trial else 0)  # where in the import it dies is for chance
-            process.kill()
+            if not steps:
+                time.sleep(chance.uniform(0, 0.05))  # at its end too, and after it
+                process.kill()
         with Store.open(there) as store:
             names = [account.identity.local for account in store.accounts()]
         assert schema_of(there)
-        counts.add(len(names))
-        assert len(names) in (1, 2001)
+        assert len(names) in ((1,) if steps else (1, 2001))
         if len(names) > 1:
             assert names.count("alice") == 1
             with closing(sqlite3.connect(there, isolation_level=None)) as by_hand:
                 by_hand.execute("PRAGMA foreign_keys=ON")
                 by_hand.execute("DELETE FROM identity WHERE local != 'alice'")
-    assert 1 in counts, "no kill met an import at work"
