@@ -419,6 +419,17 @@ def test_a_journal_that_cannot_be_read_is_no_pass(tmp_path: Path, monkeypatch: p
     assert outcomes(denials.find(case(settings(), caller()))) == ["warn"]
 
 
+def test_a_log_that_cannot_be_read_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With auditd at work, what SELinux has denied stands in its log alone, which only root may read."""
+    monkeypatch.setattr(denials, "_SELINUX", file(tmp_path, "enforce", "1"))
+    monkeypatch.setattr(denials, "_LOGS", (str(tmp_path), str(tmp_path / "none")))  # root, too, cannot read a directory
+    journal = file(tmp_path, "journalctl", "#!/bin/sh\n", 0o755)
+    monkeypatch.setattr(programs, "find", lambda _: journal)
+    assert only(denials.find(case(settings(), caller())), Outcome.SKIP).cause.endswith(f"{tmp_path}: is a directory")
+    Path(journal).write_text("#!/bin/sh\necho 'avc:  denied { x } comm=\"smtpd\"'\n")
+    assert outcomes(denials.find(case(settings(), caller()))) == ["warn"]
+
+
 def test_a_journal_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(denials, "_SELINUX", file(tmp_path, "enforce", "1"))
     monkeypatch.setattr(denials, "_LOGS", ())

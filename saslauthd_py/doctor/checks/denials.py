@@ -38,7 +38,7 @@ def find(case: Case) -> Iterator[Said]:
         mend = "ausearch -m avc -ts recent | audit2allow -w; or aa-logprof; listen below /run/saslauthd, where policies expect it"
         yield warned(f"a login's way was denied: {last.strip()[:300]}", mend)
     elif unread:
-        yield skipped(f"what the kernel has denied cannot be told: {unread}")
+        yield skipped(f"what the kernel has denied cannot be told: {unread}", "run the doctor as root" if os.geteuid() else "")
     else:
         yield passed("nothing on the way of a login was denied lately")
 
@@ -58,13 +58,21 @@ def concerns(line: str, paths: tuple[str, ...]) -> bool:
 
 def _lines() -> Iterator[str]:
     """Raises Unreadable, after all that it could read."""
+    unread = ""
     for path in _LOGS:
-        with suppress(OSError), open(path, "rb") as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
-            yield from file.read(_TAIL).decode(errors="replace").splitlines()
+        try:
+            with open(path, "rb") as file:
+                file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
+                yield from file.read(_TAIL).decode(errors="replace").splitlines()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unread = f"{path}: {(error.strerror or str(error)).lower()}"
     program = programs.find("journalctl")
     if program is not None:
         yield from programs.output((program, "-k", "-n", _KERNEL_LINES, "--no-pager", "-o", "cat")).splitlines()
+    if unread:
+        raise Unreadable(unread)
 
 
 def _first_letter(path: str) -> str:
