@@ -19,7 +19,7 @@ _EXPIRED = Rejected(Reason.EXPIRED)
 _NO_SUCH_USER = 0x525
 
 _DOMAIN_FAILS = frozenset({0x51F, 0x547, 0x54B, 0x6BA, 0x6BB, *range(0x6FA, 0x6FF), 0x700, 0x712, 0x80090311})
-"""Windows' errors of a controller that reaches no other, or has lost its trust: it has judged nothing."""
+"""Windows' errors of a controller that reaches no other, or has lost its trust."""
 
 _CONTROLLER_FAILS = frozenset({0x8, 0xE, 0x1F, 0x79, 0x54E, 0x54F, 0x567, 0x5AA, 0x5B4, 0x200E, 0x200F, 0x20EE, 0x80090300, 0x80090304})
 """Windows' errors of one whose memory, time or database gives out: Samba, where it cannot read an account's record, says 54e."""
@@ -132,9 +132,9 @@ def of_bind(answer: Answer, *, found: bool) -> Rejected | UnknownUser | None:
         return _WRONG if found else UnknownUser()
     if answer.code == ResultCode.INVALID_DN_SYNTAX and not found:  # a letter that the attribute cannot hold: `dc=b\C3\BCcher`
         return UnknownUser()
-    if sub_code in _CONTROLLER_FAILS:
+    if refuses_nobody(answer.code, answer.diagnostic):  # a read-only controller takes a right password, and asks another of a wrong one
         raise CannotTell(told(answer, "bind"), judged=True)
-    if sub_code in _DOMAIN_FAILS or (answer.code == ResultCode.UNWILLING_TO_PERFORM and _BINDS_NOBODY.search(answer.diagnostic)):
+    if answer.code == ResultCode.UNWILLING_TO_PERFORM and _BINDS_NOBODY.search(answer.diagnostic):
         raise CannotTell(told(answer, "bind"))
     refused = _SUB_CODES.get(sub_code) if sub_code is not None else None
     if answer.code == ResultCode.INVALID_CREDENTIALS and _PASSWORD_EXPIRED.match(answer.diagnostic):
