@@ -329,11 +329,34 @@ async def test_server_that_does_not_read_costs_its_connection_and_nothing_else(m
 
 
 async def test_what_the_socket_does_not_take_at_once_is_sent_whole_and_in_order() -> None:
+    names = [f"{number:02}" * 8000 for number in range(40)]
     async with connected() as (connection, peer), trio.open_nursery() as nursery:
-        for number in range(40):
-            nursery.start_soon(connection.ask, search(f"{number:02}" * 8000))
-        await wait_all_tasks_blocked()
-        assert len({(await peer.answer(), number) for number in range(40)}) == 40
+        for name in names:
+            nursery.start_soon(connection.ask, search(name))
+            await wait_all_tasks_blocked()
+        for name in names:
+            await peer.answer()
+            assert name.encode() in peer.last
+
+
+async def test_what_is_sent_while_other_bytes_wait_goes_behind_them() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    link = Link(ours)
+    async with trio.open_nursery() as nursery, trio.SocketStream(trio.socket.from_stdlib_socket(theirs)) as peer:
+        sent = b""
+        while link.all_sent:
+            link.send(b"0" * 1000)
+            sent += b"0" * 1000
+        received = bytes(await peer.receive_some(1 << 20))  # there is room again, and the rest of what came before has it
+        for letter in (b"1", b"2", b"3"):
+            link.send(letter * 1000)
+            sent += letter * 1000
+        nursery.start_soon(link.flush)
+        while len(received) < len(sent):
+            received += await peer.receive_some(1 << 20)
+        assert received == sent
+        link.close()
 
 
 async def test_request_that_is_cancelled_while_it_waits_to_be_sent_is_sent_whole() -> None:

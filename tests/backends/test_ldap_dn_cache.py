@@ -166,6 +166,17 @@ async def test_recent_is_bounded_and_the_oldest_goes(autojump_clock: MockClock) 
     assert MOST_REMEMBERED <= 10_000
 
 
+async def test_recent_keeps_nothing_that_was_asked_for_in_the_moment_in_which_it_was_cleared(autojump_clock: MockClock) -> None:
+    recent: Recent[int, bytes] = Recent(10, 3)
+    asked = trio.current_time()
+    recent.clear()
+    recent.keep(1, b"before", asked)
+    assert recent.find(1) is None
+    await trio.sleep(1)
+    recent.keep(1, b"after", trio.current_time())
+    assert recent.find(1) == b"after"
+
+
 async def test_g1_logins_of_two_services_or_realms_are_told_apart_where_the_filter_does() -> None:
     directory = Model()
     here, there = directory.add("alice", "pw1", mail=[b"alice@example.test"]), directory.add("al2", "pw2", mail=[b"alice@other.test"])
