@@ -203,23 +203,23 @@ class Loop:
     def _turn(self) -> bool:
         """Serve what is ready. True: the budget is spent and there may be more."""
         until = time.monotonic() + SLICE
-        served, hot, more = 0, self._hot, True
-        while more:  # an OPEN client may have the next request ready by now
+        served, spent, hot, more = 0, False, self._hot, True
+        while more and not spent:  # an OPEN client may have the next request ready by now
             read = self._gather(until)
             more, served = read > 0, served + read
-            while hot:
+            while True:
                 for port in tuple(hot):
                     read, again = port.round()
                     served += read
                     if not again:
                         hot.discard(port)
-                if served >= BATCH or time.monotonic() >= until:
-                    return True
-            if served >= BATCH or time.monotonic() >= until:
-                return True
+                spent = served >= BATCH or time.monotonic() >= until
+                if spent or not hot:
+                    break
         for port in self._listeners:
-            port.settle()
-        return bool(self._ready)
+            if port not in hot:  # one that is has its turn again before the loop waits
+                port.settle()
+        return spent or bool(self._ready)
 
     def _gather(self, until: float) -> int:
         ready, served = self._ready, 0

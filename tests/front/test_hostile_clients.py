@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from saslauthd_py.front import saslauthd
+from saslauthd_py.front.connections import Connection, Port
 from saslauthd_py.front.loop import BATCH
 from saslauthd_py.front.one_request import READ
 from saslauthd_py.secret import Secret
@@ -89,6 +91,53 @@ async def test_e3_silent_clients_take_no_places_from_others(tmp_path: Path, auto
         assert len(front.loop.connections) == len(silent), "they wait in the selector, with a deadline"
         for client in silent + asking:
             client.close()
+
+
+class _Flooded:
+    """A port in whose backlog clients wait at every moment. Implements `Port`, as far as it is asked."""
+
+    path = "flooded"
+
+    def round(self) -> tuple[int, bool]:
+        return BATCH, True
+
+    def settle(self) -> None:
+        return
+
+    def resume(self, connection: Connection) -> int:
+        raise NotImplementedError
+
+    def expire(self, connection: Connection) -> None:
+        raise NotImplementedError
+
+    def retire(self, successor: Port | None) -> None:
+        raise NotImplementedError
+
+    def fault(self) -> None:
+        raise NotImplementedError
+
+
+async def test_e3_flood_on_one_listener_leaves_no_slow_client_of_another_waiting(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with running(tmp_path, Build()) as front:
+        await front.ask()
+        flooded = socket.socket(socket.AF_UNIX)
+        flooded.bind(str(tmp_path / "flooded"))
+        flooded.listen()
+        first = socket.socket(socket.AF_UNIX)
+        first.connect(str(tmp_path / "flooded"))
+        port = _Flooded()
+        front.loop.add(flooded, port)
+        slow = front.connect_now()
+        for _ in range(20):
+            await trio.lowlevel.checkpoint()
+        slow.send(REQUEST)
+        for _ in range(20):
+            await trio.lowlevel.checkpoint()
+        answered = front.counters.inline
+        front.loop.remove(port)
+        for one in (slow, first, flooded):
+            one.close()
+    assert answered == 1
 
 
 async def test_drain_serves_the_backlog_behind_silent_clients(tmp_path: Path, autojump_clock: MockClock) -> None:
