@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Literal
 
+import idna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +102,35 @@ def test_b1_account_counts_spellings_of_one_name_as_one() -> None:
 def test_b1_names_with_one_key_are_one_account(one: str, other: str) -> None:
     assert identity.key(Identity(one)) == identity.key(Identity(other))
     assert identity.account(Identity(one)) == identity.account(Identity(other))
+
+
+def test_names_that_fold_slowly_are_folded_once_for_all_who_ask_within_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, folded = Identity("\ufdfa" * 85, "example.test"), []
+    normalize = unicodedata.normalize
+
+    def counting(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
+        folded.append(form)
+        return normalize(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", counting)
+    first = identity.account(name)
+    times = len(folded)
+    assert identity.account(name) == first
+    assert len(folded) == times > 0
+
+
+def test_realm_that_is_no_domain_name_is_refused_each_time_and_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at, encode = [], idna.encode
+
+    def counting(realm: str, **how: bool) -> bytes:
+        looked_at.append(realm)
+        return encode(realm, **how)
+
+    monkeypatch.setattr(idna, "encode", counting)
+    for _ in range(3):
+        with pytest.raises(InvalidIdentity):
+            identity.fold_realm("\u4e00." * 63)
+    assert len(looked_at) == 1
 
 
 @given(names, names)
