@@ -221,13 +221,15 @@ async def test_d4_never_more_than_places_and_room_and_nobody_is_forgotten(
                 await wait_all_tasks_blocked()
                 assert len(counter.running) <= places
                 assert sum(counter.running.values()) <= 8
+                waiting = set(range(len(counter.callers))) - cancelled - set(counter.begun)
+                assert queue.counts() == (len(counter.running), len(waiting))
         await wait_all_tasks_blocked()
         for number in range(len(counter.callers)):
             counter.end(number)
         await wait_all_tasks_blocked()
         assert set(counter.begun) | cancelled == set(range(len(counter.callers)))
         assert not counter.running
-        assert (queue._free, queue._room) == (places, 8)
+        assert (queue.counts(), queue._room) == ((0, 0), 8)
 
 
 @settings(max_examples=60)
