@@ -23,7 +23,7 @@ from saslauthd_py.front.loop import EXHAUSTED_PAUSE
 from saslauthd_py.log import escape
 from saslauthd_py.log.output import Handler
 from saslauthd_py.secret import Secret
-from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
+from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
 from saslauthd_py.wire import saslauthd as wire
 from tests.front.fronts import Build, Running, ScriptedBackend, read_all, running
 
@@ -263,6 +263,23 @@ async def test_request_byte_by_byte_is_a_request(front: Running, autojump_clock:
         assert await read_all(stream) == wire.OK
         await stream.aclose()
     assert front.counters.inline == 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reply", "delay"), [(Unavailable("no disk"), b"", (1.0, 1.001)), (Rejected(Reason.LOCKED), wire.NO, (1.8, 2.0))]
+)
+async def test_e5_d1_delay_of_a_slow_client_counts_from_its_last_byte(
+    front: Running, verdict: Verdict, reply: bytes, delay: tuple[float, float], autojump_clock: MockClock
+) -> None:
+    front.backend.verdicts = [verdict]
+    stream = await front.connect()
+    await stream.send_all(REQUEST[:-1])
+    await trio.sleep(5)
+    began = trio.current_time()
+    await stream.send_all(REQUEST[-1:])
+    assert await read_all(stream) == reply
+    await stream.aclose()
+    assert delay[0] <= trio.current_time() - began <= delay[1]
 
 
 async def test_request_cut_at_every_point_and_left_is_forgotten(front: Running, autojump_clock: MockClock) -> None:
