@@ -44,9 +44,6 @@ DRAIN = 1.0
 
 _NOT_LOOKED = None, b""
 
-_DRAIN_READS = 8
-"""Of READ bytes, in one go: a client that never stops sending waits for its turn like all others."""
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -273,7 +270,7 @@ class OneRequestPort:
     def _answer(self, connection: Connection, text: bytes, *, more: bool) -> None:
         """Reply, and close; where bytes of the client are not all read, or `more` may come, throw them away first (rule E6)."""
         connection.reply(text)
-        if (more or unread(connection.client)) and not _drained(connection.client):
+        if more or unread(connection.client):
             with suppress(OSError):  # it has gone
                 connection.client.shutdown(socket.SHUT_WR)
             connection.arrived = trio.current_time()
@@ -285,13 +282,3 @@ class OneRequestPort:
         """As `Port.fault`."""
         self._front.record.counters.faults += 1
         _logger.exception("bug while a client was served; its connection is closed")
-
-
-def _drained(client: Stream) -> bool:
-    """Throw away what a client has sent; whether it has closed its end."""
-    try:
-        return any(not client.recv(READ, NOW) for _ in range(_DRAIN_READS))
-    except BlockingIOError:
-        return False
-    except OSError:  # it has gone
-        return True
