@@ -137,3 +137,14 @@ async def test_c1_line_that_acts_as_somebody_else_is_never_known(tmp_path: Path,
         for number in (3, 4):
             await client.auth(number, "PLAIN", plain(authzid="bob@example.test"))
             assert (await client.line()).startswith(b"FAIL\t%d\t" % number)
+
+
+async def test_c2_proof_made_while_nobody_could_look_is_found_by_its_own_question_alone(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as front:
+        monkeypatch.setattr(front.port.inline, "decide", lambda _: (None, b""))
+        client = await front.connect()
+        for number, secret, reply in ((1, "pw1", b"OK"), (2, "wrong", b"FAIL")):
+            await client.auth(number, "PLAIN", plain(secret=secret))
+            assert (await client.line()).startswith(b"%b\t%d" % (reply, number))

@@ -20,6 +20,7 @@ from saslauthd_py.credential import Restrictions
 from saslauthd_py.front import saslauthd, sockets
 from saslauthd_py.front.connections import AlreadyAnsweredError, Connection, State
 from saslauthd_py.front.loop import EXHAUSTED_PAUSE
+from saslauthd_py.front.one_request import OneRequestPort
 from saslauthd_py.log import escape
 from saslauthd_py.log.output import Handler
 from saslauthd_py.secret import Secret
@@ -164,6 +165,19 @@ async def test_c6_store_that_cannot_be_looked_at_is_an_outage_with_a_warm_cache(
     front.cache.looked_until = 0
     assert await front.ask() == b""
     assert await front.ask() == wire.OK
+
+
+async def test_c2_proof_made_while_nobody_could_look_is_found_by_its_own_request_alone(
+    front: Running, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = next(iter(front.loop._listeners))
+    assert isinstance(port, OneRequestPort)
+    monkeypatch.setattr(port._inline, "decide", lambda _: (None, b""))
+    assert await front.ask() == wire.OK
+    assert await front.ask(secret=b"wrong") == wire.NO
+    assert await front.ask(b"bob") == wire.NO
+    assert await front.ask() == wire.OK
+    assert len(front.backend.asked) == 3
 
 
 async def test_c1_credential_with_rules_is_never_answered_inline_and_is_judged_at_every_hit(
@@ -316,6 +330,14 @@ async def test_e6_reply_reaches_a_client_that_is_still_sending(front: Running, a
     assert await stream.receive_some() == wire.OK
     await stream.send_all(b"still talking")
     assert await stream.receive_some() == b"", "the end, not a reset"
+    await stream.aclose()
+
+
+async def test_e6_client_whose_bytes_are_all_read_is_closed_with_its_reply(front: Running, autojump_clock: MockClock) -> None:
+    stream = await front.connect()
+    await stream.send_all(REQUEST)
+    assert await stream.receive_some() == wire.OK
+    assert len(front.loop.connections) == 0
     await stream.aclose()
 
 
