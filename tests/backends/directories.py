@@ -17,6 +17,7 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Verdict
 from saslauthd_py.wire.ldap import (
+    NO_ATTRIBUTES,
     And,
     BindRequest,
     Compare,
@@ -67,6 +68,8 @@ class Stored:
 class Model:
     """Implements `Directory`. `asked` has every question; `faults` are served first, each to the next question of its kind.
 
+    But for looks at a base, which come by the time and not by what a test does: those are in `looks`, and `look` answers them at once.
+
     `rules`: the matching rules it knows; `memberof`: whether it knows that attribute; `limit`: its own size limit. `delay` is seconds
     that every answer takes, `hash` those that a bind as an entry that is there takes more.
     """
@@ -79,6 +82,7 @@ class Model:
     hash: float = 0.0
     asked: list[Question] = field(default_factory=list)
     faults: dict[type[Question], list[Said]] = field(default_factory=dict)
+    looks: list[SearchRequest] = field(default_factory=list)
 
     def add(self, name: str, password: str, below: bytes = PEOPLE, **attributes: list[bytes]) -> bytes:
         """A user, by uid; the DN."""
@@ -112,14 +116,24 @@ class Model:
         return [one for one in self.asked if isinstance(one, CompareRequest)]
 
     async def search(self, request: SearchRequest) -> Answer:
+        if is_look(request):
+            self.looks.append(request)
+            return await self.look(request)
         if fault := await self._asked(request):
             return fault
-        if request.base not in self.entries and not any(name.endswith(b"," + request.base) for name in self.entries) and request.base:
+        if not self._is_there(request.base):
             return said(ResultCode.NO_SUCH_OBJECT)
         found = [name for name in self.entries if _below(name, request) and self._holds(request.search.filter, name, request.values)]
         limit = min(filter(None, (request.search.size_limit, self.limit)), default=len(found))
         code = ResultCode.SIZE_LIMIT_EXCEEDED if len(found) > limit else ResultCode.SUCCESS
         return said(code, "", *(self._shown(name, request.search.attributes) for name in found[:limit]))
+
+    async def look(self, request: SearchRequest) -> Answer:
+        """The entry is there, or is not. Entries need not be there themselves to have others below them."""
+        await trio.lowlevel.checkpoint()
+        if not self._is_there(request.base):
+            return said(ResultCode.NO_SUCH_OBJECT)
+        return said(ResultCode.SUCCESS, "", SearchResultEntry(request.base))
 
     async def compare(self, request: CompareRequest) -> Answer:
         if fault := await self._asked(request):
@@ -152,6 +166,9 @@ class Model:
             raise fault
         return fault
 
+    def _is_there(self, base: bytes) -> bool:
+        return not base or base in self.entries or any(name.endswith(b"," + base) for name in self.entries)
+
     def _shown(self, name: bytes, wanted: tuple[bytes, ...]) -> SearchResultEntry:
         attributes = self.entries[name].attributes
         return SearchResultEntry(name, tuple((each, tuple(attributes[each.lower()])) for each in wanted if each.lower() in attributes))
@@ -177,6 +194,12 @@ class Model:
     def _in_chain(self, name: bytes, group: bytes) -> bool:
         direct = [one for one, entry in self.entries.items() if name in entry.attributes.get(b"member", [])]
         return group in direct or any(self._in_chain(one, group) for one in direct)
+
+
+def is_look(request: SearchRequest) -> bool:
+    """Whether it asks for the entry itself, which is there or not, and for nothing of it."""
+    search = request.search
+    return (search.scope, search.filter, search.attributes) == (Scope.BASE, Present(b"objectClass"), NO_ATTRIBUTES)
 
 
 def _below(name: bytes, request: SearchRequest) -> bool:
@@ -206,6 +229,9 @@ class Silent(Model):
 
     async def _asked(self, request: Question) -> Answer | None:
         self.asked.append(request)
+        return await trio.sleep_forever()
+
+    async def look(self, _request: SearchRequest) -> Answer:
         return await trio.sleep_forever()
 
 

@@ -18,7 +18,7 @@ from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
 from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser
 from saslauthd_py.wire.ldap import BindRequest, ResultCode, SearchRequest, text
-from tests.backends.directories import ALICE, BOB, GONE, PEOPLE, Model, Question, ask, backend, cost, dn, said
+from tests.backends.directories import ALICE, BOB, GONE, PEOPLE, Model, Question, ask, backend, cost, dn, is_look, said
 
 WRONG = Rejected(Reason.WRONG_SECRET)
 OLD = b"ou=old," + PEOPLE
@@ -112,7 +112,7 @@ class Late(Model):
     """Its first search is answered with what was true when it was asked."""
 
     async def search(self, request: SearchRequest) -> Answer:
-        first = not self.asked
+        first = not self.asked and not is_look(request)
         answer = await super().search(request)
         if first:
             await trio.sleep(2)

@@ -70,12 +70,11 @@ def login(site: LdapSite, way: str, name: str, password: str, realm: str = tree.
 
 
 def people_found(log: str) -> list[int]:
-    """How many entries each search of a user found: those whose filter asks for no group."""
-    of_groups = set(re.findall(r'(conn=\d+ op=\d+) SRCH base="ou=groups,', log))
+    """How many entries each search of a user found: those whose filter asks for no group, and that are no look at the base itself."""
+    others = set(re.findall(r'(conn=\d+ op=\d+) SRCH base="ou=groups,', log))
+    others.update(re.findall(rf'(conn=\d+ op=\d+) SRCH base="{tree.PEOPLE}" scope=0 deref=\d filter="\(objectClass=\*\)"', log))
     return [
-        int(found)
-        for asked, found in re.findall(r"(conn=\d+ op=\d+) SEARCH RESULT tag=101 .*nentries=(\d+)", log)
-        if asked not in of_groups
+        int(found) for asked, found in re.findall(r"(conn=\d+ op=\d+) SEARCH RESULT tag=101 .*nentries=(\d+)", log) if asked not in others
     ]
 
 

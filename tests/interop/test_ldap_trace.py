@@ -58,9 +58,13 @@ def traced(site: LdapSite, way: str, name: str, secret: str, *words: str) -> tup
 
 
 def steps(site: LdapSite, way: str, name: str, secret: str) -> tuple[int, list[Step]]:
-    """Those of the directory."""
+    """Those of the directory, but for looks at a base, which come by the time."""
     code, text = traced(site, way, name, secret, "--json")
-    return code, [step for step in json.loads(text)["steps"] if step["step"].startswith("ldap-")]
+    return code, [step for step in json.loads(text)["steps"] if step["step"].startswith("ldap-") and not is_look(step)]
+
+
+def is_look(step: Step) -> bool:
+    return step["step"] == "ldap-search" and (step["scope"], step["filter"]) == ("base", "(objectClass=*)")
 
 
 def named(found: list[Step]) -> list[str]:

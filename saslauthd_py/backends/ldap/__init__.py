@@ -11,6 +11,7 @@ from saslauthd_py.backends.ldap.finding import Finder
 from saslauthd_py.backends.ldap.groups import Groups
 from saslauthd_py.backends.ldap.methods import MOST_REMEMBERED, Bind, Binding, Compare, Method, Template
 from saslauthd_py.backends.ldap.recent import Recent
+from saslauthd_py.backends.ldap.sight import Sight
 from saslauthd_py.backends.ldap.templates import TemplateErrors, Templates
 from saslauthd_py.backends.ldap.tokens import Login, Unfillable
 from saslauthd_py.backends.ldap.verdicts import CannotTell
@@ -33,7 +34,8 @@ class LdapBackend:
         self._directory = directory
         self._letters = sorted(templates.letters | (templates.group_letters - {"D"}))
         self._known: Recent[tuple[bytes, ...], bytes] = Recent(settings.dn_cache, MOST_REMEMBERED)
-        self._groups = Groups.of(settings, templates)
+        self._sight = Sight.of("base", templates.base, settings)
+        self._groups = Groups.of(settings, templates, self._sight)
         self._method = self._chosen(templates, hashing)
 
     async def verify_password(self, attempt: Attempt) -> Verdict:
@@ -82,8 +84,8 @@ class LdapBackend:
             raise ValueError("settings without a DN template have a base and a filter")
         if settings.method == "compare":
             attribute = settings.password_attribute.encode()
-            return Compare(Finder(settings, templates.base, templates.filter, (attribute,)), groups, attribute, hashing)
-        return Bind(Finder(settings, templates.base, templates.filter), groups, Binding(self._directory), self._known)
+            return Compare(Finder(settings, templates.base, templates.filter, self._sight, (attribute,)), groups, attribute, hashing)
+        return Bind(Finder(settings, templates.base, templates.filter, self._sight), groups, Binding(self._directory), self._known)
 
 
 def _fit(secret: Secret) -> bool:

@@ -12,6 +12,7 @@ from saslauthd_py.backends.ldap import verdicts
 from saslauthd_py.backends.ldap.conversation import Conversation, shown
 from saslauthd_py.backends.ldap.dn_templates import DnTemplate
 from saslauthd_py.backends.ldap.recent import Recent
+from saslauthd_py.backends.ldap.sight import Sight
 from saslauthd_py.backends.ldap.verdicts import CannotTell
 from saslauthd_py.config.settings.ldap import LdapSettings
 from saslauthd_py.wire.ldap import NO_ATTRIBUTES, Filter, Scope, Search, SearchResultEntry
@@ -31,27 +32,42 @@ def random_name() -> bytes:
 
 
 class Finder:
-    """Finds the entry of a login: by `filter`, below `base`."""
+    """Finds the entry of a login: by `filter`, below `base`, which `sight` looks at."""
 
-    def __init__(self, settings: LdapSettings, base: DnTemplate, filter: Filter, attributes: tuple[bytes, ...] = NO_ATTRIBUTES) -> None:  # noqa: A002 - what RFC 4511 calls it
+    def __init__(
+        self,
+        settings: LdapSettings,
+        base: DnTemplate,
+        filter: Filter,  # noqa: A002 - what RFC 4511 calls it
+        sight: Sight | None,
+        attributes: tuple[bytes, ...] = NO_ATTRIBUTES,
+    ) -> None:
         self._base = base
+        self._sight = sight
         self._only_base = None if base.places else base.fill({})
         scope, limit = Scope[settings.scope.upper()], math.ceil(settings.timeout)
         self._search = Search(filter, scope, attributes, size_limit=_ENOUGH, time_limit=limit)
         self._told: Recent[tuple[bytes, ...], bool] = Recent(_QUIET, _MOST_TOLD)
 
-    async def find(self, login: Conversation) -> SearchResultEntry | None:
+    async def find(self, login: Conversation, now: float) -> SearchResultEntry | None:
         """The entry; None: there is none. Raises DirectoryFailed, CannotTell; Unfillable for a login that no entry can have.
 
-        More than one is a fault of the directory or of the filter, and nobody's wrong password. A base that only this login would have
-        need not be there.
+        `now` is the time. More than one is a fault of the directory or of the filter, and nobody's wrong password. A base that only this
+        login would have need not be there.
         """
         base = self._base.fill(login.values) if self._only_base is None else self._only_base
+        sight = self._sight
+        if sight is not None and sight.due(now):
+            await sight.look(login, now)
         answer = await login.search(self._search, base, login.values)
         if answer.code:
             if verdicts.names_no_entry(answer) and self._base.places:
                 return None
             verdicts.of_search(answer, f"search below {shown(base) or 'the root'}")
+        if sight is not None:
+            if sight.due_elsewhere(answer, now):
+                await sight.look(login, now)
+            sight.judge(answer)
         if len(answer.entries) > 1 or answer.code:
             raise self._several(login, answer.server, answer.entries)
         if not answer.entries:

@@ -19,6 +19,7 @@ from saslauthd_py.backends.ldap.conversation import Conversation, shown
 from saslauthd_py.backends.ldap.directory import DirectoryFailed
 from saslauthd_py.backends.ldap.dn_templates import DnTemplate
 from saslauthd_py.backends.ldap.recent import Recent
+from saslauthd_py.backends.ldap.sight import Sight
 from saslauthd_py.backends.ldap.templates import Templates
 from saslauthd_py.backends.ldap.verdicts import CannotTell
 from saslauthd_py.config.settings.ldap import MEMBER_OF, LdapSettings
@@ -56,13 +57,15 @@ class Groups:
         self._members: Recent[tuple[bytes, ...], bool] = Recent(seconds, MOST_REMEMBERED)
 
     @classmethod
-    def of(cls, settings: LdapSettings, templates: Templates) -> Groups | None:
-        """As the configuration has it; None: nobody needs to be in a group."""
+    def of(cls, settings: LdapSettings, templates: Templates, sight: Sight | None) -> Groups | None:
+        """As the configuration has it, where `sight` looks at `base`; None: nobody needs to be in a group."""
         limit = math.ceil(settings.timeout)
         if templates.group_filter is not None and templates.group_base is not None:
             scope = Scope[settings.group_scope.upper()]
             search = Search(templates.group_filter, scope, size_limit=1, time_limit=limit)
-            return cls(Found(search, templates.group_base), settings.group_cache)
+            if settings.group_base is not None:
+                sight = Sight.of("group_base", templates.group_base, settings)
+            return cls(Found(search, templates.group_base, sight), settings.group_cache)
         if templates.group_dn is not None and settings.group_attribute is not None:
             inside = settings.group_attribute.lower() == MEMBER_OF
             named = Naming(templates.group_dn, limit) if inside else Named(templates.group_dn, settings.group_attribute)
@@ -146,20 +149,28 @@ class Naming:
 
 
 class Found:
-    """Members are those for whom a search finds a group, or more."""
+    """Members are those for whom a search finds a group, or more, below `base`, which `sight` looks at."""
 
-    def __init__(self, search: Search, base: DnTemplate) -> None:
+    def __init__(self, search: Search, base: DnTemplate, sight: Sight | None) -> None:
         self._search = search
         self._base = base
+        self._sight = sight
 
     async def direct(self, login: Conversation, dn: bytes) -> bool:
         """As `Membership.direct`."""
         values = {**login.values, "D": dn}
         base = self._base.fill(values)
+        sight, now = self._sight, trio.current_time()
+        if sight is not None and sight.due(now):
+            await sight.look(login, now)
         answer = await login.search(self._search, base, values)
         if verdicts.names_no_entry(answer) and self._base.places:
             return False
         verdicts.of_search(answer, f"search for the group below {shown(base)}")
+        if sight is not None:
+            if sight.due_elsewhere(answer, now):
+                await sight.look(login, now)
+            sight.judge(answer)
         return bool(answer.entries)
 
     holds = direct

@@ -71,7 +71,7 @@ class Bind:
             if isinstance(first, Accepted):
                 return first
         asked = trio.current_time()
-        entry = await self._finder.find(login)
+        entry = await self._finder.find(login, asked)
         if entry is None:
             self._known.drop(key)
             if self._groups is not None:
@@ -158,7 +158,7 @@ class Compare:
 
     async def judge(self, login: Conversation) -> Judgement:
         """As `Method.judge`. Cancelled while a hash runs, it waits for that hash."""
-        entry = await self._finder.find(login)
+        entry = await self._finder.find(login, trio.current_time())
         if entry is None:
             if self._groups is not None:
                 await self._groups.pretend(login, self._finder.nobody())
