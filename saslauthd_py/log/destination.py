@@ -8,6 +8,8 @@ from typing import Protocol
 from saslauthd_py.log import stamp
 from saslauthd_py.log.style import Style
 
+_LINE_END = ord("\n")
+
 
 class Destination(Protocol):
     """All but `write` are the loop's; that is the writer's thread's alone."""
@@ -41,17 +43,18 @@ class Descriptor:
 
     def write(self, lines: list[bytes]) -> tuple[int, str]:
         """As `Destination.write`. A line that was torn is ended before the next."""
-        whole = rest = (b"\n" if self._torn else b"") + b"".join(lines)
-        why = ""
+        whole = b"".join(lines)
+        if self._torn:
+            whole = b"\n" + whole
+        sent, why = 0, ""
         try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            while sent < len(whole):
+                sent += os.write(self._descriptor, whole[sent:])
         except OSError as error:  # a full disk, a closed pipe: logins go on
             why = error.strerror or "cannot be written"
-        sent = len(whole) - len(rest)
         if sent:
-            self._torn = whole[sent - 1 : sent] != b"\n"
-        return max(0, len(lines) - rest.count(b"\n")), why
+            self._torn = whole[sent - 1] != _LINE_END
+        return len(lines) if sent == len(whole) else max(0, len(lines) - whole.count(b"\n", sent)), why
 
     def reopen(self) -> None:
         """Nothing: it has no name."""

@@ -60,10 +60,12 @@ class Writer:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        """Every step holds up the loop, which waits for the interpreter lock meanwhile: the usual round has few."""
+        lines = self.lines
         while True:
-            taken = self.lines[:]  # copy, then cut: each is one step under the interpreter lock, so no line appended meanwhile is lost
-            del self.lines[: len(taken)]
+            taken = lines[:]  # copy, then cut: each is one step under the lock, so no line appended meanwhile is lost
             if taken:
+                del lines[: len(taken)]
                 self._write(taken)
             elif self._closing:
                 return
@@ -81,9 +83,10 @@ class Writer:
 
     def _write(self, taken: list[bytes]) -> None:
         lost = self.dropped - self._told
-        head = [self._notice(lost, self._why)] if lost else []
-        written, why = self._destination.write(head + taken)
+        lines = [self._notice(lost, self._why), *taken] if lost else taken
+        written, why = self._destination.write(lines)
         self._why = why or _TOO_FAST
-        if written:
+        if written < len(lines):
+            self._failed += min(len(taken), len(lines) - written)
+        if lost and written:
             self._told += lost
-        self._failed += len(taken) - max(0, written - len(head))
