@@ -19,7 +19,7 @@ from saslauthd_py.config.settings.ldap import LdapSettings
 from saslauthd_py.hashing import Hashing
 from saslauthd_py.identity import InvalidIdentity
 from saslauthd_py.secret import Secret
-from saslauthd_py.verdict import Accepted, Reason, Rejected, Unavailable, UnknownUser, Verdict
+from saslauthd_py.verdict import Reason, Rejected, Unavailable, UnknownUser, Verdict
 
 __all__ = ["LdapBackend", "TemplateErrors"]
 
@@ -54,16 +54,13 @@ class LdapBackend:
         if not _fit(attempt.secret):
             await self.pretend(attempt.secret)
             return Rejected(Reason.WRONG_SECRET)
-        login = Conversation(self._directory, name, attempt.secret, values)
+        login = Conversation(self._directory, name, attempt.secret, values, replayable=self._settings.cache > 0)
         try:
-            verdict = await self._method.judge(login)
+            return await self._method.judge(login)
         except Unfillable as error:
             return _unfillable(error)
         except (DirectoryFailed, CannotTell) as error:
             return Unavailable(str(error), judged=login.judged)
-        if isinstance(verdict, Accepted) and not self._settings.cache:  # a server may take one-time passwords, and nobody can see it
-            return Accepted(verdict.identity, sole=verdict.sole, replayable=False)
-        return verdict
 
     async def pretend(self, secret: Secret) -> None:
         """As `Backend.pretend`. Nothing for a login that has been compared: what a server refuses for another reason has cost the same."""

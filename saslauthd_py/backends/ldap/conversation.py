@@ -14,7 +14,7 @@ from saslauthd_py.backends.ldap.verdicts import CannotTell
 from saslauthd_py.identity import Identity
 from saslauthd_py.secret import Secret
 from saslauthd_py.trace import Fact
-from saslauthd_py.verdict import Rejected, UnknownUser
+from saslauthd_py.verdict import Accepted, Rejected, UnknownUser
 from saslauthd_py.wire.ldap import BindRequest, CompareRequest, Search, SearchRequest, describe, text
 
 _MOST_SHOWN = 10
@@ -37,19 +37,25 @@ def shown(name: bytes) -> str:
 class Conversation:
     """A login under way. `values` are those of its tokens, always in one order; `judged` as in `verdict.Unavailable`, at any time.
 
-    `identity` is the one that a yes confirms. All that is asked raises DirectoryFailed.
+    `identity` is the one that a yes confirms, `replayable` what it says of itself: a server may take one-time passwords, and nobody can
+    see it. All that is asked raises DirectoryFailed.
     """
 
     directory: Directory
     identity: Identity
     secret: Secret = field(repr=False)
     values: Mapping[str, bytes]
+    replayable: bool = True
     judged: bool = field(default=False, init=False)
 
     @property
     def key(self) -> tuple[bytes, ...]:
         """All of the login that the directory's answers can depend on, but for the secret."""
         return tuple(self.values.values())
+
+    def accepted(self, *, sole: bool = True) -> Accepted:
+        """The yes; `sole` as in `verdict.Accepted`."""
+        return Accepted(self.identity, sole=sole, replayable=self.replayable)
 
     def search(self, search: Search, base: bytes, values: Mapping[str, bytes]) -> Awaitable[Answer]:
         """Search below `base`, with these values in the filter's places."""

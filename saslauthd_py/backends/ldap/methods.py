@@ -132,7 +132,7 @@ class Binding:
         began = trio.current_time()
         refused = await login.bind(dn, found=found)
         if refused is None:
-            return Accepted(login.identity)
+            return login.accepted()
         if refused == _WRONG:
             self._refused.append(min(trio.current_time() - began, LONGEST_WORK))
         return refused
@@ -201,7 +201,7 @@ class Compare:
             login.compared()
             self._profiles.append(profile)
             if matches:
-                return Accepted(login.identity, sole=len(values) == 1)
+                return login.accepted(sole=len(values) == 1)
         if broken is not None:
             raise CannotTell(f"{shown(dn)}: {shown(self._attribute)}: {broken}")
         return _WRONG
