@@ -57,22 +57,22 @@ def test_g2_every_code_of_a_bind_has_its_meaning(code: int) -> None:
     assert caught.value.judged == (code not in NOT_JUDGED)
 
 
+REFUSED = [
+    ("52e", Reason.WRONG_SECRET),  # Samba: also where the name is nobody's
+    ("52f", Reason.DISABLED),  # Samba: of the group Protected Users
+    ("530", Reason.DISABLED),
+    ("531", Reason.DISABLED),
+    ("532", Reason.EXPIRED),
+    ("533", Reason.DISABLED),
+    ("701", Reason.EXPIRED),
+    ("773", Reason.EXPIRED),
+    ("775", Reason.LOCKED),
+]
+
+
 @pytest.mark.parametrize(
     ("sub_code", "reason"),
-    [
-        ("52e", Reason.WRONG_SECRET),
-        ("52E", Reason.WRONG_SECRET),
-        ("52f", Reason.DISABLED),
-        ("530", Reason.DISABLED),
-        ("531", Reason.DISABLED),
-        ("532", Reason.EXPIRED),
-        ("533", Reason.DISABLED),
-        ("701", Reason.EXPIRED),
-        ("773", Reason.EXPIRED),
-        ("775", Reason.LOCKED),
-        ("57", Reason.WRONG_SECRET),
-        ("525", Reason.WRONG_SECRET),
-    ],
+    [*REFUSED, ("52E", Reason.WRONG_SECRET), ("57", Reason.WRONG_SECRET), ("525", Reason.WRONG_SECRET)],
 )
 def test_g2_sub_codes_of_active_directory(sub_code: str, reason: Reason) -> None:
     assert verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS, active_directory(sub_code)), found=True) == Rejected(reason)
@@ -108,20 +108,7 @@ def test_g2_controller_that_fails_within_is_an_outage(sub_code: str, found: bool
     assert f"data {sub_code}" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("sub_code", "reason"),
-    [
-        ("52e", Reason.WRONG_SECRET),  # also where the name is nobody's
-        ("52f", Reason.DISABLED),  # of the group Protected Users
-        ("530", Reason.DISABLED),
-        ("531", Reason.DISABLED),
-        ("532", Reason.EXPIRED),
-        ("533", Reason.DISABLED),
-        ("701", Reason.EXPIRED),
-        ("773", Reason.EXPIRED),
-        ("775", Reason.LOCKED),
-    ],
-)
+@pytest.mark.parametrize(("sub_code", "reason"), REFUSED)
 def test_g2_sub_codes_that_samba_sends(sub_code: str, reason: Reason) -> None:
     for found in (True, False):
         assert verdicts.of_bind(said(ResultCode.INVALID_CREDENTIALS, SAMBA_S.format(sub_code)), found=found) == Rejected(reason)

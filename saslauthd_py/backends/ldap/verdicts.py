@@ -24,6 +24,8 @@ _DOMAIN_FAILS = frozenset({0x51F, 0x547, 0x54B, 0x6BA, 0x6BB, *range(0x6FA, 0x6F
 _CONTROLLER_FAILS = frozenset({0x8, 0xE, 0x1F, 0x79, 0x54E, 0x54F, 0x567, 0x5AA, 0x5B4, 0x200E, 0x200F, 0x20EE, 0x80090300, 0x80090304})
 """Windows' errors of one whose memory, time or database gives out: Samba, where it cannot read an account's record, says 54e."""
 
+_REFUSES_NOBODY = _DOMAIN_FAILS | _CONTROLLER_FAILS
+
 _BINDS_NOBODY = re.compile(r"unwilling to perform simple authentication|operation restricted|minimum ssf", re.IGNORECASE)
 """With unwillingToPerform: OpenLDAP's `disallow bind_simple` and `restrict bind`, 389-ds's nsslapd-minssf. It is no account's fault."""
 
@@ -132,7 +134,7 @@ def of_bind(answer: Answer, *, found: bool) -> Rejected | UnknownUser | None:
         return _WRONG if found else UnknownUser()
     if answer.code == ResultCode.INVALID_DN_SYNTAX and not found:  # a letter that the attribute cannot hold: `dc=b\C3\BCcher`
         return UnknownUser()
-    if refuses_nobody(answer.code, answer.diagnostic):  # a read-only controller takes a right password, and asks another of a wrong one
+    if sub_code in _REFUSES_NOBODY:  # a read-only controller takes a right password, and asks another of a wrong one
         raise CannotTell(told(answer, "bind"), judged=True)
     if answer.code == ResultCode.UNWILLING_TO_PERFORM and _BINDS_NOBODY.search(answer.diagnostic):
         raise CannotTell(told(answer, "bind"))
@@ -190,7 +192,7 @@ def meaning(code: int, diagnostic: str) -> str | None:
 
 def refuses_nobody(code: int, diagnostic: str) -> bool:
     """It says invalidCredentials, and of no account: of itself or of its domain."""
-    return _sub_code(code, diagnostic) in _CONTROLLER_FAILS | _DOMAIN_FAILS
+    return _sub_code(code, diagnostic) in _REFUSES_NOBODY
 
 
 def _sub_code(code: int, diagnostic: str) -> int | None:
